@@ -1,6 +1,6 @@
 // The one main() of all Catch2 executables. Comes before every test case; runs on the main thread.
-// Invariants: the exit code is 0 (all passed), 77 (every case that ran was skipped) or 1; a name that
-// matches no case is a failure, so that a renamed case cannot pass by not running.
+// Invariants: the exit code is 0 (all passed), 77 (every case that ran was skipped) or 1; a name
+// that matches no case is a failure, so that a renamed case cannot pass by not running.
 #define CATCH_CONFIG_RUNNER
 #include "tests/support/skip.h"
 

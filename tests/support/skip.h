@@ -1,6 +1,7 @@
-// How a test case says that this machine cannot run it (no such instruction set, no device). Used by any
-// Catch2 test; implemented beside main() in tests/main.cc. Test thread only. Invariant: a process whose
-// every case was skipped exits with 77, which ctest shows as "skipped", never as "passed".
+// How a test case says that this machine cannot run it (no such instruction set, no device). Used
+// by any Catch2 test; implemented beside main() in tests/main.cc. Test thread only. Invariant: a
+// process whose every case was skipped exits with 77, which ctest shows as "skipped", never as
+// "passed".
 #pragma once
 
 #include <string>
