@@ -121,28 +121,13 @@ TEST_CASE("banned: tests do not sleep, but may print", "[tidy]") {
 }
 
 TEST_CASE("unfinished: each word is found in code and in comments", "[tidy]") {
-  for (const char* word : {"TO"
-                           "DO",
-                           "FIX"
-                           "ME",
-                           "X"
-                           "XX",
-                           "HA"
-                           "CK",
-                           "place"
-                           "holder",
-                           "for"
-                           " now"}) {
-    CHECK(fires(check_finished, "a.cc", "int a;  // " + std::string(word) + ": later"));
+  for (const std::string backwards : {"ODOT", "EMXIF", "KCAH", "redlohecalp", "won rof"}) {
+    const std::string word(backwards.rbegin(), backwards.rend());
+    CHECK(fires(check_finished, "a.cc", "int a;  // " + word + ": later"));
   }
-  CHECK(fires(check_finished, "a.md",
-              "Place"
-              "holder text"));
-  CHECK_FALSE(fires(check_finished, "a.cc",
-                    "\"/tmp/a_X"
-                    "XXX"
-                    "XX\""));
-  CHECK_FALSE(fires(check_finished, "a.md", "for nowhere, shackled"));
+  CHECK(fires(check_finished, "a.cc", "int a;  // " + std::string(3, 'X')));
+  CHECK_FALSE(fires(check_finished, "a.cc", "f(\"a_" + std::string(6, 'X') + "\");"));
+  CHECK_FALSE(fires(check_finished, "a.md", "a for nowhere, shackled"));
 }
 
 }  // namespace vecserve::tidy

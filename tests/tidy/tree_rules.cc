@@ -58,14 +58,8 @@ bool is_built(std::string_view path) {
   });
 }
 
-// In pieces, so that this file does not hold what it looks for.
-constexpr std::array<std::string_view, 3> kHomes = {
-    "/ho"
-    "me/",
-    "/ro"
-    "ot/",
-    "/Use"
-    "rs/"};
+// Spelled backwards, so that this file does not hold what it looks for.
+constexpr std::array<std::string_view, 3> kHomesBackwards = {"/emoh/", "/toor/", "/sresU/"};
 
 // Shorter than this, the folder of a checkout is a word that any text may hold.
 constexpr std::size_t kCheckoutCharsMin = 6;
@@ -98,7 +92,10 @@ void check_paths(const Source& source, std::string_view checkout, std::vector<Fi
   for (std::size_t i = 0; i < source.lines.size(); ++i) {
     const std::string_view line = source.lines[i];
     bool found = checkout.size() >= kCheckoutCharsMin && line.find(checkout) != line.npos;
-    for (const std::string_view home : kHomes) found = found || line.find(home) != line.npos;
+    for (const std::string_view backwards : kHomesBackwards) {
+      const std::string home(backwards.rbegin(), backwards.rend());
+      found = found || line.find(home) != line.npos;
+    }
     if (found) findings.push_back({source.path, i + 1, "machine-path", std::string(line)});
   }
 }
