@@ -1,0 +1,37 @@
+// Memory for vectors: large, 64-byte aligned, zeroed, and touched by nobody before its first use, so
+// that a block that is half full costs half. Sized once. Stands below rows.
+// Owned by one object; no locking. Always holds: data() is null only when size() is 0; at least
+// kSlackBytes readable zero bytes follow the last one, so that kernels may read whole registers.
+#pragma once
+
+#include <cstddef>
+#include <utility>
+
+namespace vecserve::engine {
+
+class AlignedBuffer {
+ public:
+  static constexpr std::size_t kSlackBytes = 128;
+
+  AlignedBuffer() = default;
+  // Takes fresh zero pages from the system; asks for huge pages where the size makes them useful.
+  // Throws std::bad_alloc.
+  explicit AlignedBuffer(std::size_t bytes);
+  ~AlignedBuffer();
+  AlignedBuffer(AlignedBuffer&& other) noexcept
+      : data_(std::exchange(other.data_, nullptr)),
+        size_(std::exchange(other.size_, 0)),
+        mapped_(std::exchange(other.mapped_, 0)) {}
+  AlignedBuffer& operator=(AlignedBuffer&& other) noexcept;
+
+  [[nodiscard]] std::byte* data() { return data_; }
+  [[nodiscard]] const std::byte* data() const { return data_; }
+  [[nodiscard]] std::size_t size() const { return size_; }
+
+ private:
+  std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+  std::size_t mapped_ = 0;  // bytes to unmap; 0 when the memory came from the heap
+};
+
+}  // namespace vecserve::engine

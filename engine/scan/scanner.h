@@ -1,0 +1,112 @@
+// The seam between what a search asks and what computes it. A Scanner proposes candidates, fast and
+// with proven bounds; rescore decides among them with the reference scorer. Comes after plan, before
+// rescore; every implementation (each CPU kernel table, the GPU, the graph's exact tail) obeys the
+// contract below and is held to it by tests/conformance/scanner_test.cc.
+//
+// Contract of scan(), for every query q of the request:
+//  - q's list holds distinct eligible rows: bit set in q's mask, position below the block's count.
+//  - Candidate::lower is never above the reference distance of that row.
+//  - Every eligible row that is not in the list has a reference distance of at least `floor`, or
+//    above q.limit. `floor` is +infinity when no eligible row within q.limit was left out.
+//  - The list holds every eligible row, or at least q.want of them, except that rows whose lower
+//    bound is above q.limit may be left out. It may hold more than q.want (up to a small multiple).
+//  - Rows whose approximate score is not a number or not finite stay candidates (lower = -infinity
+//    unless a better bound is proven).
+//  - The order of the list means nothing. Nothing is allocated once a scanner has served a request of
+//    that size; buffers of ScanResult are kept and reused by the caller.
+//  - request.stop is looked at between blocks; when it says stop, scan returns early with
+//    stopped = true and lists that mean nothing.
+// One thread at a time per scanner; several scanners run at once. scan() blocks.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "engine/rows/row_block.h"
+#include "engine/rows/row_shape.h"
+#include "vecserve/options.h"
+#include "vecserve/status.h"
+
+namespace vecserve::engine {
+
+// Says when to give up: asked between blocks, from any worker. Cheap.
+class StopCheck {
+ public:
+  StopCheck() = default;
+  StopCheck(Deadline deadline, const CancelToken* cancel) : deadline_(deadline), cancel_(cancel) {}
+  [[nodiscard]] bool stop() const {
+    return (cancel_ != nullptr && cancel_->cancelled()) ||
+           (deadline_ != kNoDeadline && std::chrono::steady_clock::now() >= deadline_);
+  }
+
+ private:
+  Deadline deadline_ = kNoDeadline;
+  const CancelToken* cancel_ = nullptr;
+};
+
+struct ScanBlock {
+  const RowBlock* block = nullptr;
+  std::uint32_t count = 0;  // rows [0, count) exist
+};
+
+// Which rows are eligible, one entry per block of the request: live bits, expiry and filter together.
+struct ScanMask {
+  std::vector<const std::uint64_t*> words;    // per block; null: no row of it
+  std::vector<std::uint32_t> eligible;        // per block, bits set
+};
+
+struct ScanQuery {
+  // For bit collections (row_bytes of them, in 8-byte words, zero padded); else null.
+  const std::uint64_t* bits = nullptr;
+  // For all others: the query as floats, exactly; 64-byte aligned, padded with zeros to a multiple
+  // of 16; else null.
+  const float* f32 = nullptr;
+  double norm = 0.0;            // Euclidean norm of f32, rounded up
+  std::uint32_t want = 0;       // candidates wanted, at least 1
+  double limit = std::numeric_limits<double>::infinity();  // no row further than this matters
+  std::uint32_t mask = 0;       // index into ScanRequest::masks
+};
+
+struct ScanRequest {
+  RowShape shape;
+  std::span<const ScanBlock> blocks;
+  std::span<const ScanMask> masks;
+  std::span<const ScanQuery> queries;
+  const StopCheck* stop = nullptr;  // null: never stops
+  std::uint32_t threads = 1;        // at most this many, the calling one included
+};
+
+struct Candidate {
+  double lower = 0.0;       // never above the row's reference distance
+  std::uint32_t block = 0;  // index into ScanRequest::blocks
+  std::uint32_t position = 0;
+};
+
+struct QueryCandidates {
+  std::vector<Candidate> list;
+  double floor = std::numeric_limits<double>::infinity();
+};
+
+struct ScanResult {
+  std::vector<QueryCandidates> queries;  // one per query of the request
+  bool stopped = false;
+};
+
+class Scanner {
+ public:
+  virtual ~Scanner() = default;
+  // "cpu/avx512", "gpu/sm_90": shown in stats, replies and every bench line. Never changes.
+  [[nodiscard]] virtual std::string_view name() const = 0;
+  [[nodiscard]] virtual bool supports(const RowShape& shape) const = 0;
+  // Makes a full block resident, or drops it; a CPU scanner does nothing.
+  virtual void mirror(const RowBlock& block) = 0;
+  virtual void forget(const RowBlock& block) = 0;
+  // See the contract above. May throw std::bad_alloc; then the result means nothing and the scanner
+  // is as good as before.
+  [[nodiscard]] virtual Status scan(const ScanRequest& request, ScanResult& result) = 0;
+};
+
+}  // namespace vecserve::engine
