@@ -1,7 +1,8 @@
 // The payload side of one row block: the JSON text of each row and one typed column per declared
 // field, indexed by the same positions as the RowBlock whose companion it is. Filled by the one
 // committing thread; read by filters for positions below a published count.
-// Always holds: what is published never changes and never moves; a text is "" when the row has none.
+// Always holds: what is published never changes and never moves; a text is "" when the row has
+// none.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +13,6 @@
 #include <vector>
 
 #include "engine/payload/document.h"
-#include "engine/rows/row_block.h"
 
 namespace vecserve::engine {
 
@@ -23,12 +23,14 @@ class ColumnBlock {
   ColumnBlock(FieldList fields, std::uint32_t capacity);
   ~ColumnBlock();
 
-  // -- The committing thread only ------------------------------------------------------------------
-  // Position `position` must be the next one or one that truncate() took back. `values` as
-  // check_payload filled them. May throw std::bad_alloc and then has changed nothing readers see.
+  // -- The committing thread only
+  // ------------------------------------------------------------------ Position `position` must be
+  // the next one or one that truncate() took back. `values` as check_payload filled them. May throw
+  // std::bad_alloc and then has changed nothing readers see.
   void append(std::uint32_t position, std::string_view text, std::span<const FieldValue> values);
 
-  // -- Any thread, for published positions ---------------------------------------------------------
+  // -- Any thread, for published positions
+  // ---------------------------------------------------------
   [[nodiscard]] std::string_view text(std::uint32_t position) const;
 
   // A declared column. kinds[p] is FieldValue::Kind (missing, null, number, string). For number and
@@ -41,7 +43,7 @@ class ColumnBlock {
   };
   [[nodiscard]] Column column(std::uint32_t field) const;
   [[nodiscard]] FieldList fields() const { return fields_; }
-  [[nodiscard]] std::size_t memory_bytes() const;
+  [[nodiscard]] std::size_t memory_bytes() const;  // texts and columns, capacity included
 
  private:
   struct Data;

@@ -24,8 +24,8 @@ struct FieldValue {
   enum class Kind : std::uint8_t { missing, null, number, string, list };
   Kind kind = Kind::missing;
   double number = 0.0;
-  std::string text;                 // for string, unescaped
-  std::vector<FieldValue> items;    // for list: numbers and strings
+  std::string text;               // for string, unescaped
+  std::vector<FieldValue> items;  // for list: numbers and strings
 };
 
 // Checks UTF-8, syntax, depth, size, that it is an object, that no top-level name comes twice, and
@@ -35,8 +35,15 @@ struct FieldValue {
 [[nodiscard]] Status check_payload(std::string_view text, FieldList declared,
                                    std::vector<FieldValue>& fields);
 
-// One top-level field of a payload that passed check_payload; missing when it is not there. The slow
-// path of filters on undeclared fields.
+// Several top-level fields of a payload that passed check_payload, in one pass; the slow path of
+// filters on undeclared fields. `sorted_names` are unique and in byte order; values[i] belongs to
+// name i. False as soon as one of them is missing; the values are then of no use. May throw
+// std::bad_alloc.
+[[nodiscard]] bool read_fields(std::string_view text,
+                               std::span<const std::string_view> sorted_names,
+                               std::span<FieldValue> values);
+
+// One top-level field; missing when it is not there. May throw std::bad_alloc.
 [[nodiscard]] FieldValue read_field(std::string_view text, std::string_view name);
 
 }  // namespace vecserve::engine

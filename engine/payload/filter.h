@@ -1,8 +1,8 @@
-// A filter expression: its text parsed once, then evaluated over blocks into bits. The language, with
-// its precedence and null rules, is described at the head of filter_parser.cc. Comes after
+// A filter expression: its text parsed once, then evaluated over blocks into bits. The language,
+// with its precedence and null rules, is described at the head of filter_parser.cc. Comes after
 // Collection::search has its snapshot, before the scan. A Filter is immutable; any thread.
-// Always holds: parsing and evaluating are bounded by limits::filter_*; a column and the JSON text of
-// the same value give the same answer.
+// Always holds: parsing and evaluating are bounded by limits::filter_*; a column and the JSON text
+// of the same value give the same answer.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,8 @@ struct FilterProgram;  // filter_program.h, shared by parser and evaluator
 
 class Filter {
  public:
-  // invalid_argument("filter") with the byte offset and what was expected. Only white space: an error.
+  // invalid_argument("filter") with the byte offset and what was expected. Only white space: an
+  // error.
   [[nodiscard]] static Result<Filter> parse(std::string_view text);
 
   // Sets bit p of `out` when bit p of `eligible` is set and row p matches; all other bits of the
