@@ -3,9 +3,9 @@
 // how many rows of the block are published. Nothing of a published row ever changes; whether it is
 // alive stands in the RowSet, not here. Positions within a block rise with the slots, but slots may
 // have gaps (a rewritten block leaves dead rows out).
-// Always holds: rows [0, count) of a published view are complete; count <= capacity; addresses never
-// move while the block lives; the planes of later accelerators (coarse, sketch) are further buffers
-// beside `vectors`, indexed by the same positions.
+// Always holds: rows [0, count) of a published view are complete; count <= capacity; addresses
+// never move while the block lives; the planes of later accelerators (coarse, sketch) are further
+// buffers beside `vectors`, indexed by the same positions.
 #pragma once
 
 #include <atomic>
@@ -44,13 +44,17 @@ class ByteArena {
  public:
   // Copies `bytes` in; the view stays valid as long as the arena. May throw std::bad_alloc.
   [[nodiscard]] std::string_view add(std::string_view bytes);
-  [[nodiscard]] std::size_t allocated_bytes() const { return allocated_; }
+  // Any thread.
+  [[nodiscard]] std::size_t allocated_bytes() const {
+    return allocated_.load(std::memory_order_relaxed);
+  }
 
  private:
   static constexpr std::size_t kChunkBytes = std::size_t{16} << 10;
   std::vector<std::unique_ptr<char[]>> chunks_;
-  std::size_t left_ = 0;  // bytes free at the end of the last chunk
-  std::size_t allocated_ = 0;
+  std::size_t chunk_bytes_ = 0;  // of the last chunk
+  std::size_t left_ = 0;         // bytes free at its end
+  std::atomic<std::size_t> allocated_{0};
 };
 
 class RowBlock {
@@ -58,24 +62,24 @@ class RowBlock {
   // May throw std::bad_alloc; callers at the commit border turn that into resource_exhausted.
   explicit RowBlock(const RowShape& shape);
 
-  // -- The committing thread only ------------------------------------------------------------------
+  // -- The committing thread only ---------------------------------------------------------------
 
   // Room for one more row, and its slot can still be expressed against this block's first slot.
   [[nodiscard]] bool accepts(std::uint64_t slot) const;
-  // Appends a row and returns its position. `vector` has shape().row_bytes bytes in the stored type;
-  // `expires_at_ms` is in unix time, 0 for never. Requires accepts(slot) and slot above the last.
-  // May throw std::bad_alloc and then has changed nothing.
+  // Appends a row and returns its position. `vector` has shape().row_bytes bytes in the stored
+  // type; `expires_at_ms` is in unix time, 0 for never. Requires accepts(slot) and slot above the
+  // last. May throw std::bad_alloc and then has changed nothing.
   std::uint32_t append(std::uint64_t slot, const IdView& id, const std::byte* vector,
                        std::uint64_t expires_at_ms);
   // Takes the rows from position `count` on back out: they were never published.
   void truncate(std::uint32_t count);
-  [[nodiscard]] std::uint32_t size() const { return size_; }
+  [[nodiscard]] std::uint32_t size() const { return size_.load(std::memory_order_relaxed); }
 
   // Anything that must live exactly as long as this block and is indexed by the same positions: the
   // payload texts and columns. Set once, before the first append is published.
   void set_companion(std::shared_ptr<void> companion) { companion_ = std::move(companion); }
 
-  // -- Any thread, for positions of a published view -----------------------------------------------
+  // -- Any thread, for positions of a published view --------------------------------------------
 
   [[nodiscard]] const RowShape& shape() const { return shape_; }
   [[nodiscard]] const std::byte* vectors() const { return vectors_.data(); }  // 64-byte aligned
@@ -96,7 +100,7 @@ class RowBlock {
   [[nodiscard]] void* companion() const { return companion_.get(); }
 
   // Memory that the rows take, for stats (capacity, not only the rows in use, for the small arrays;
-  // for the vectors, the pages in use).
+  // for the vectors, the pages in use). Any thread at any time.
   [[nodiscard]] std::size_t vector_bytes() const;
   [[nodiscard]] std::size_t index_bytes() const;
 
@@ -105,14 +109,14 @@ class RowBlock {
   AlignedBuffer vectors_;
   std::unique_ptr<float[]> norms_;
   std::unique_ptr<std::uint32_t[]> slot_offsets_;
-  std::unique_ptr<std::uint64_t[]> ids_;         // the number, or the address of length and bytes
-  std::unique_ptr<std::uint8_t[]> id_is_bytes_;  // one byte each: a shared word would be a race
+  std::unique_ptr<std::uint64_t[]> ids_;           // the number, or the address of length and bytes
+  std::unique_ptr<std::uint8_t[]> id_is_bytes_;    // one byte each: a shared word would be a race
   std::atomic<std::uint64_t*> expiries_{nullptr};  // made when the first row that expires comes
   std::unique_ptr<std::uint64_t[]> expiries_owner_;
   ByteArena id_bytes_;
   std::uint64_t first_slot_ = 0;
   std::atomic<std::uint64_t> first_expiry_ms_{UINT64_MAX};
-  std::uint32_t size_ = 0;
+  std::atomic<std::uint32_t> size_{0};  // read for stats while the committing thread appends
   std::shared_ptr<void> companion_;
 };
 

@@ -1,9 +1,9 @@
 // A snapshot of a collection: an immutable list of blocks, how many rows of each are published, and
 // which of those are alive. Searches pin one and are never disturbed; the committing thread makes
 // the next one with a RowSetEditor and publishes it. Nobody waits for anybody.
-// Any thread may read a RowSet. An editor belongs to one thread, and only one editor of a collection
-// exists at a time.
-// Always holds: slots rise strictly over blocks and positions; live bits at or above count are zero.
+// Any thread may read a RowSet. An editor belongs to one thread, and only one editor of a
+// collection exists at a time. Always holds: slots rise strictly over blocks and positions; live
+// bits at or above count are zero.
 #pragma once
 
 #include <cstdint>
@@ -27,9 +27,9 @@ struct LiveBits {
 };
 
 struct BlockView {
-  std::shared_ptr<RowBlock> block;       // const for readers
+  std::shared_ptr<RowBlock> block;  // const for readers
   std::shared_ptr<const LiveBits> live;
-  std::uint32_t count = 0;               // published rows, dead ones included
+  std::uint32_t count = 0;  // published rows, dead ones included
 };
 
 // Where a row stands in a RowSet.
@@ -45,7 +45,7 @@ class RowSet {
   [[nodiscard]] std::size_t block_count() const { return views_.size(); }
   [[nodiscard]] const BlockView& view(std::size_t block) const { return *views_[block]; }
   [[nodiscard]] std::uint64_t live_count() const { return live_; }
-  [[nodiscard]] std::uint64_t row_count() const { return rows_; }  // dead ones included
+  [[nodiscard]] std::uint64_t row_count() const { return rows_; }     // dead ones included
   [[nodiscard]] std::uint64_t sequence() const { return sequence_; }  // of the last write in it
   // The row of that slot if it is here and alive. O(log blocks + log rows of a block).
   [[nodiscard]] std::optional<RowRef> find(std::uint64_t slot) const;
@@ -82,8 +82,8 @@ class RowSetEditor {
 
   // Puts `fresh` (complete blocks, in slot order, made elsewhere from the rows of the views
   // [first, last) of an older RowSet that were alive then) in the place of those blocks. Rows that
-  // died since are dead in the new blocks too. The open block is never part of the range. Blocks are
-  // found by identity; false, and nothing changed, when they are not all here any more.
+  // died since are dead in the new blocks too. The open block is never part of the range. Blocks
+  // are found by identity; false, and nothing changed, when they are not all here any more.
   bool replace(std::span<const std::shared_ptr<RowBlock>> old_blocks,
                std::span<const std::shared_ptr<RowBlock>> fresh);
 

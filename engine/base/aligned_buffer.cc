@@ -1,0 +1,71 @@
+// Memory for vectors, from the system or, when small, from the heap. Stands below rows.
+// The thread that owns the object; nothing is locked.
+// Always holds: fresh memory is all zeros and, above kHeapBytesMax, backed by nothing until
+// touched.
+#include "engine/base/aligned_buffer.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <new>
+
+namespace vecserve::engine {
+namespace {
+
+constexpr std::size_t kAlignment = 64;
+// A mapping costs a system call and whole pages; below this the heap is cheaper and as good.
+constexpr std::size_t kHeapBytesMax = std::size_t{32} << 10;
+
+std::size_t round_up(std::size_t bytes, std::size_t unit) {
+  return (bytes + unit - 1) / unit * unit;
+}
+
+void release(std::byte* data, std::size_t mapped) {
+  if (mapped != 0) {
+    ::munmap(data, mapped);
+  } else {
+    std::free(data);
+  }
+}
+
+}  // namespace
+
+AlignedBuffer::AlignedBuffer(std::size_t bytes) {
+  if (bytes == 0) return;
+  if (bytes > std::numeric_limits<std::size_t>::max() / 2) throw std::bad_alloc();
+  const std::size_t wanted = bytes + kSlackBytes;
+  if (wanted <= kHeapBytesMax) {
+    const std::size_t taken = round_up(wanted, kAlignment);
+    void* memory = std::aligned_alloc(kAlignment, taken);
+    if (memory == nullptr) throw std::bad_alloc();
+    std::memset(memory, 0, taken);
+    data_ = static_cast<std::byte*>(memory);
+  } else {
+    const std::size_t taken = round_up(wanted, static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)));
+    void* memory =
+        ::mmap(nullptr, taken, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) throw std::bad_alloc();
+    data_ = static_cast<std::byte*>(memory);
+    mapped_ = taken;
+  }
+  size_ = bytes;
+}
+
+AlignedBuffer::~AlignedBuffer() {
+  release(data_, mapped_);
+}
+
+AlignedBuffer& AlignedBuffer::operator=(AlignedBuffer&& other) noexcept {
+  if (this != &other) {
+    release(data_, mapped_);
+    data_ = std::exchange(other.data_, nullptr);
+    size_ = std::exchange(other.size_, 0);
+    mapped_ = std::exchange(other.mapped_, 0);
+  }
+  return *this;
+}
+
+}  // namespace vecserve::engine
