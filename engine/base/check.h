@@ -17,9 +17,9 @@ namespace vecserve::engine {
 
 }  // namespace vecserve::engine
 
-#define VECSERVE_CHECK(condition)                                                 \
-  (static_cast<bool>(condition)                                                   \
-       ? static_cast<void>(0)                                                     \
+#define VECSERVE_CHECK(condition) \
+  (static_cast<bool>(condition)   \
+       ? static_cast<void>(0)     \
        : ::vecserve::engine::check_failed(__FILE__, __LINE__, #condition))
 
 #ifdef NDEBUG

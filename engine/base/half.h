@@ -1,7 +1,7 @@
 // The two 16-bit float formats, to and from float, in portable integer code. Used wherever a single
 // value is converted; the scan kernels have vector forms of the same. Pure functions, any thread.
-// Always holds: 16 bits to float is exact; float to 16 bits rounds to nearest, ties to even; what is
-// too large becomes infinity (callers that must not store infinity check for it).
+// Always holds: 16 bits to float is exact; float to 16 bits rounds to nearest, ties to even; what
+// is too large becomes infinity (callers that must not store infinity check for it).
 #pragma once
 
 #include <bit>

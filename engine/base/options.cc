@@ -1,6 +1,7 @@
 // What every option struct accepts. Runs at the head of the call that takes the struct, on the
 // caller's thread, before anything else is looked at.
-// Always holds: an error names the field as it is spelled in options.h and says what would be valid.
+// Always holds: an error names the field as it is spelled in options.h and says what would be
+// valid.
 #include "vecserve/options.h"
 
 #include <algorithm>

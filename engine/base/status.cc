@@ -54,11 +54,17 @@ Status& Status::operator=(const Status& other) {
 
 Status::~Status() = default;
 
-StatusCode Status::code() const { return detail_ ? detail_->code : StatusCode::ok; }
+StatusCode Status::code() const {
+  return detail_ ? detail_->code : StatusCode::ok;
+}
 
-const std::string& Status::message() const { return detail_ ? detail_->message : kEmpty; }
+const std::string& Status::message() const {
+  return detail_ ? detail_->message : kEmpty;
+}
 
-const std::string& Status::field() const { return detail_ ? detail_->field : kEmpty; }
+const std::string& Status::field() const {
+  return detail_ ? detail_->field : kEmpty;
+}
 
 std::string Status::to_string() const {
   std::string text(vecserve::to_string(code()));

@@ -40,8 +40,12 @@ T load(const std::byte* from, std::size_t index) {
 
 }  // namespace
 
-std::string_view to_string(Metric metric) { return name_of(metric, kMetrics); }
-std::string_view to_string(ScalarType type) { return name_of(type, kTypes); }
+std::string_view to_string(Metric metric) {
+  return name_of(metric, kMetrics);
+}
+std::string_view to_string(ScalarType type) {
+  return name_of(type, kTypes);
+}
 std::optional<Metric> parse_metric(std::string_view text) {
   return value_of<Metric>(text, kMetrics);
 }

@@ -41,6 +41,8 @@ class StopCheck {
     return (cancel_ != nullptr && cancel_->cancelled()) ||
            (deadline_ != kNoDeadline && std::chrono::steady_clock::now() >= deadline_);
   }
+  // Why stop() said so: by the caller's wish, or else because time ran out.
+  [[nodiscard]] bool cancelled() const { return cancel_ != nullptr && cancel_->cancelled(); }
 
  private:
   Deadline deadline_ = kNoDeadline;

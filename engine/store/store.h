@@ -11,6 +11,7 @@
 //  - load() is called once, before the first apply(), and hands out exactly what apply() made durable.
 //    Anything missing or damaged is data_loss with a text that says what and where; nothing is ever
 //    left out silently. An implementation that keeps files verifies before it opens for writing.
+//  - With Durability::process, a power loss takes at most about the last second of writes.
 //  - No exception leaves a Store.
 // Threads: apply and load are called by one thread at a time; checkpoint, verify, sync and stats may
 // run beside apply.
@@ -105,9 +106,18 @@ struct StoreStats {
 class Store {
  public:
   virtual ~Store() = default;
+  // Whether verify() can read rows back. A store without files keeps none: the rows then live only
+  // in the row sets, and verify() reports counts alone.
+  [[nodiscard]] virtual bool keeps_rows() const = 0;
   // `threads` is how many may call back at once. Returns the sequence of the last applied batch.
   [[nodiscard]] virtual Result<std::uint64_t> load(const LoadSink& sink, std::uint32_t threads) = 0;
+  // Above every collection id that was ever used, also by collections that are gone. After load(),
+  // by the thread that applies. apply() refuses to create a collection with a lower id.
+  [[nodiscard]] virtual std::uint32_t next_collection() const = 0;
   [[nodiscard]] virtual Status apply(const StoreBatch& batch, Durability durability) = 0;
+  // Above every collection id ever used, dropped ones included; for the next create_collections.
+  // After load(); the thread that calls apply().
+  [[nodiscard]] virtual std::uint32_t next_collection_id() const = 0;
   // Makes everything applied so far survive a power loss, and records how far that is.
   [[nodiscard]] virtual Status sync() = 0;
   // As Database::checkpoint: a complete, verified copy at a new folder; nothing there on an error.

@@ -7,8 +7,8 @@
 //  - A writer (upsert, insert, update, erase) applies its whole batch or, on any error, nothing.
 //    Order: durable, then visible, then returned. Writers wait for the disk and for each other.
 //  - Input is checked before anything is done: NaN and infinities, a wrong dimension, a zero vector
-//    under cosine, an id twice in one batch, a payload that is not a JSON object, or anything beyond
-//    a limit give invalid_argument with the field's name.
+//    under cosine, an id twice in one batch, a payload that is not a JSON object, or anything
+//    beyond a limit give invalid_argument with the field's name.
 //  - After Database::close or drop_collection: unavailable or not_found, never a crash.
 #pragma once
 
@@ -33,10 +33,10 @@ struct CursorState;
 
 // The outcome of a write.
 struct WriteResult {
-  std::uint64_t rows = 0;      // rows written or erased
-  std::uint64_t sequence = 0;  // rises with every write of the database
+  std::uint64_t rows = 0;                    // rows written or erased
+  std::uint64_t sequence = 0;                // rises with every write of the database
   Durability durability = Durability::sync;  // what this write survives
-  bool replayed = false;       // the request id was remembered: this is the first outcome
+  bool replayed = false;  // the request id was remembered: this is the first outcome
 };
 
 // Where the time of a search went, in nanoseconds.
@@ -52,12 +52,12 @@ struct SearchStages {
 // searches and its memory is reused.
 struct SearchResult {
   std::vector<Neighbor> neighbors;
-  std::vector<std::size_t> offsets;       // queries + 1 of them
-  std::vector<std::uint8_t> certified;    // per query, 1: proven to be the exact answer
-  std::vector<std::uint8_t> truncated;    // per query, 1: a range search met its limit
-  std::uint32_t reruns = 0;               // queries that were scanned again with more slack
-  std::uint64_t rows_visible = 0;         // live rows of the snapshot
-  std::string backend;                    // the scanner that proposed, such as "cpu/avx512"
+  std::vector<std::size_t> offsets;     // queries + 1 of them
+  std::vector<std::uint8_t> certified;  // per query, 1: proven to be the exact answer
+  std::vector<std::uint8_t> truncated;  // per query, 1: a range search met its limit
+  std::uint32_t reruns = 0;             // queries that were scanned again with more slack
+  std::uint64_t rows_visible = 0;       // live rows of the snapshot
+  std::string backend;                  // the scanner that proposed, such as "cpu/avx512"
   SearchStages stages;
 
   [[nodiscard]] std::size_t query_count() const { return offsets.empty() ? 0 : offsets.size() - 1; }
@@ -69,20 +69,20 @@ struct SearchResult {
 struct CollectionStats {
   std::string name;
   CollectionOptions options;
-  std::uint64_t rows = 0;               // live
-  std::uint64_t rows_dead = 0;          // erased or replaced, memory not yet given back
+  std::uint64_t rows = 0;       // live
+  std::uint64_t rows_dead = 0;  // erased or replaced, memory not yet given back
   std::uint64_t blocks = 0;
-  std::uint64_t slots = 0;              // positions ever given out
-  std::uint64_t vector_bytes = 0;       // memory of the vectors, padding and dead rows included
-  std::uint64_t payload_bytes = 0;      // memory of payload texts and columns
-  std::uint64_t index_bytes = 0;        // memory of ids and positions
-  std::uint64_t writes = 0;             // rows written since open
-  std::uint64_t erases = 0;             // rows erased since open
-  std::uint64_t searches = 0;           // queries answered since open
-  std::uint64_t search_reruns = 0;      // of these, scanned again to certify the answer
-  std::uint64_t blocks_rewritten = 0;   // sparse blocks given back since open
-  std::uint64_t rows_expired = 0;       // removed because their time to live passed
-  std::string backend;                  // the scanner in use
+  std::uint64_t slots = 0;             // positions ever given out
+  std::uint64_t vector_bytes = 0;      // memory of the vectors, padding and dead rows included
+  std::uint64_t payload_bytes = 0;     // memory of payload texts and columns
+  std::uint64_t index_bytes = 0;       // memory of ids and positions
+  std::uint64_t writes = 0;            // rows written since open
+  std::uint64_t erases = 0;            // rows erased since open
+  std::uint64_t searches = 0;          // queries answered since open
+  std::uint64_t search_reruns = 0;     // of these, scanned again to certify the answer
+  std::uint64_t blocks_rewritten = 0;  // sparse blocks given back since open
+  std::uint64_t rows_expired = 0;      // removed because their time to live passed
+  std::string backend;                 // the scanner in use
 };
 
 // A walk over the rows in id order, over the rows as they were when the walk began. Not for
@@ -115,7 +115,7 @@ class VECSERVE_API Collection {
   [[nodiscard]] const std::string& name() const;
   [[nodiscard]] CollectionOptions options() const;
 
-  // -- Writing ------------------------------------------------------------------------------------
+  // -- Writing ----------------------------------------------------------------------------------
 
   // Writes rows: new ids are added, existing ones replaced. Returns how many rows were written.
   // An empty batch is ok and writes nothing. At most 1,000,000 rows and 1 GiB.
@@ -127,8 +127,8 @@ class VECSERVE_API Collection {
   [[nodiscard]] Result<WriteResult> insert(std::span<const RowInput> rows,
                                            const WriteOptions& options = {});
 
-  // Changes existing rows; what a RowInput leaves out keeps its value. not_found when any of the ids
-  // does not exist; then nothing is written.
+  // Changes existing rows; what a RowInput leaves out keeps its value. not_found when any of the
+  // ids does not exist; then nothing is written.
   [[nodiscard]] Result<WriteResult> update(std::span<const RowInput> rows,
                                            const WriteOptions& options = {});
 
@@ -142,7 +142,7 @@ class VECSERVE_API Collection {
   [[nodiscard]] Result<WriteResult> erase_where(std::string_view filter,
                                                 const WriteOptions& options = {});
 
-  // -- Searching ----------------------------------------------------------------------------------
+  // -- Searching --------------------------------------------------------------------------------
 
   // The k nearest rows of each query that match its filter, exactly: fewer than k only when fewer
   // match. All queries of a batch see the same rows; a batch costs far less than its queries one
@@ -159,7 +159,7 @@ class VECSERVE_API Collection {
   [[nodiscard]] Result<SearchResult> range_search(std::span<const Query> queries,
                                                   const RangeSearchOptions& options) const;
 
-  // -- Reading ------------------------------------------------------------------------------------
+  // -- Reading ----------------------------------------------------------------------------------
 
   // One row; not_found when there is none.
   [[nodiscard]] Result<Row> get(const RowId& id, const GetOptions& options = {}) const;

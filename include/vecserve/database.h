@@ -22,45 +22,46 @@ namespace vecserve {
 
 namespace engine {
 class DatabaseCore;
+class DatabaseAccess;
 }  // namespace engine
 
 struct CheckpointInfo {
   std::string path;
-  std::uint64_t sequence = 0;     // the last write that it holds
+  std::uint64_t sequence = 0;  // the last write that it holds
   std::uint64_t collections = 0;
   std::uint64_t rows = 0;
-  std::uint64_t bytes = 0;        // of all its files
+  std::uint64_t bytes = 0;  // of all its files
 };
 
 struct VerifyReport {
   std::uint64_t collections = 0;
-  std::uint64_t rows = 0;         // read from disk and compared with memory
-  std::uint64_t bytes = 0;        // of keys and records read
+  std::uint64_t rows = 0;   // read from disk and compared with memory
+  std::uint64_t bytes = 0;  // of keys and records read
 };
 
 struct DatabaseStats {
-  std::string path;                // "" in memory
-  bool read_only = false;          // opened so, or made so by a failed disk
-  std::string degraded;            // why writes are refused, "" when all is well
+  std::string path;        // "" in memory
+  bool read_only = false;  // opened so, or made so by a failed disk
+  std::string degraded;    // why writes are refused, "" when all is well
   Durability durability = Durability::sync;
   std::uint64_t collections = 0;
   std::uint64_t rows = 0;
-  std::uint64_t sequence = 0;      // the last acknowledged write
-  std::uint64_t commits = 0;       // group commits since open
-  std::uint64_t commit_writes = 0; // writes that they carried
-  std::uint64_t open_ns = 0;       // time that opening took
+  std::uint64_t sequence = 0;       // the last acknowledged write
+  std::uint64_t commits = 0;        // group commits since open
+  std::uint64_t commit_writes = 0;  // writes that they carried
+  std::uint64_t open_ns = 0;        // time that opening took
   std::uint64_t disk_bytes = 0;
-  std::string kernels;             // the kernel table in use
+  std::string kernels;  // the kernel table in use
   std::uint32_t threads = 0;
 };
 
 // Movable; closes itself when destroyed. Collection handles and cursors may outlive it.
 class VECSERVE_API Database {
  public:
-  // Opens or creates a database. Reads and checks all of it first: data_loss when anything stored is
-  // missing or damaged, failed_precondition when another process has it open or a newer version
-  // wrote it, not_found when there is none and create_if_missing is off. Blocks for about as long as
-  // reading the files takes.
+  // Opens or creates a database. Reads and checks all of it first: data_loss when anything stored
+  // is missing or damaged, failed_precondition when another process has it open or a newer version
+  // wrote it, not_found when there is none and create_if_missing is off. Blocks for about as long
+  // as reading the files takes.
   [[nodiscard]] static Result<Database> open(const std::string& path,
                                              const DatabaseOptions& options = {});
 
@@ -81,7 +82,8 @@ class VECSERVE_API Database {
                                                      const CollectionOptions& options);
   // not_found when there is none. Cheap.
   [[nodiscard]] Result<Collection> collection(std::string_view name) const;
-  // Durable when it returns; running searches finish on what they hold. not_found when there is none.
+  // Durable when it returns; running searches finish on what they hold. not_found when there is
+  // none.
   [[nodiscard]] Status drop_collection(std::string_view name);
   // Sorted by name.
   [[nodiscard]] std::vector<std::string> list_collections() const;
@@ -91,8 +93,8 @@ class VECSERVE_API Database {
   // database while both exist on one file system. On an error nothing is left at `path`.
   [[nodiscard]] Result<CheckpointInfo> checkpoint(const std::string& path);
 
-  // Reads everything stored again, checks checksums, counts and hashes, and compares it with what is
-  // served. data_loss names the first difference. Writers wait meanwhile, readers do not.
+  // Reads everything stored again, checks checksums, counts and hashes, and compares it with what
+  // is served. data_loss names the first difference. Writers wait meanwhile, readers do not.
   [[nodiscard]] Result<VerifyReport> verify() const;
 
   [[nodiscard]] DatabaseStats stats() const;
@@ -102,6 +104,7 @@ class VECSERVE_API Database {
   [[nodiscard]] Status close();
 
  private:
+  friend class engine::DatabaseAccess;
   explicit Database(std::shared_ptr<engine::DatabaseCore> core);
   std::shared_ptr<engine::DatabaseCore> core_;
 };

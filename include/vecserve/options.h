@@ -30,7 +30,7 @@ enum class Durability : std::uint8_t {
 [[nodiscard]] VECSERVE_API std::string_view to_string(Durability durability);
 
 struct VECSERVE_API DatabaseOptions {
-  // -- Behaviour ----------------------------------------------------------------------------------
+  // -- Behaviour --------------------------------------------------------------------------------
 
   // Make the folder and an empty database when there is none. Off: not_found instead.
   bool create_if_missing = true;
@@ -46,7 +46,7 @@ struct VECSERVE_API DatabaseOptions {
   // once when it passes; this only bounds how long their memory stays. 0: never.
   std::uint32_t expire_every_ms = 1'000;
 
-  // -- Performance --------------------------------------------------------------------------------
+  // -- Performance ------------------------------------------------------------------------------
 
   // Threads that searches share, the caller's own included. 0: one per core.
   std::uint32_t threads = 0;
@@ -84,10 +84,10 @@ struct FieldOptions {
 
 // Fixed when the collection is created; stored with it.
 struct VECSERVE_API CollectionOptions {
-  std::uint32_t dim = 0;                // 1 to 65,536; required
-  Metric metric = Metric::l2;           // hamming if and only if type is bit
-  ScalarType type = ScalarType::f32;    // f16, bf16 and i8 save memory at the price of precision
-  std::vector<FieldOptions> fields;     // at most 64, names unique
+  std::uint32_t dim = 0;              // 1 to 65,536; required
+  Metric metric = Metric::l2;         // hamming if and only if type is bit
+  ScalarType type = ScalarType::f32;  // f16, bf16 and i8 save memory at the price of precision
+  std::vector<FieldOptions> fields;   // at most 64, names unique
 
   [[nodiscard]] Status validate() const;
   friend bool operator==(const CollectionOptions&, const CollectionOptions&) = default;
@@ -128,21 +128,21 @@ inline constexpr Deadline kNoDeadline = Deadline::max();
 
 // One query of a batch. Left at its default, a field takes the value of SearchOptions.
 struct Query {
-  VectorView vector;                          // f32, or the collection's own type
-  std::uint32_t k = 0;                        // 0: SearchOptions::k
-  std::optional<std::string_view> filter;     // nullopt: SearchOptions::filter
+  VectorView vector;                       // f32, or the collection's own type
+  std::uint32_t k = 0;                     // 0: SearchOptions::k
+  std::optional<std::string_view> filter;  // nullopt: SearchOptions::filter
 
   Query() = default;
-  Query(VectorView view) : vector(view) {}                                         // NOLINT
-  Query(std::span<const float> f32) : vector(f32) {}                               // NOLINT
-  Query(const std::vector<float>& f32) : vector(f32) {}                            // NOLINT
+  Query(VectorView view) : vector(view) {}               // NOLINT
+  Query(std::span<const float> f32) : vector(f32) {}     // NOLINT
+  Query(const std::vector<float>& f32) : vector(f32) {}  // NOLINT
 };
 
 struct VECSERVE_API SearchOptions {
-  std::uint32_t k = 10;          // 1 to 65,536
-  std::string filter;            // only rows that match; "": every row
-  bool with_payload = false;     // fill Neighbor::payload
-  bool with_vector = false;      // fill Neighbor::vector
+  std::uint32_t k = 10;       // 1 to 65,536
+  std::string filter;         // only rows that match; "": every row
+  bool with_payload = false;  // fill Neighbor::payload
+  bool with_vector = false;   // fill Neighbor::vector
   Deadline deadline = kNoDeadline;
   std::shared_ptr<const CancelToken> cancel;
 
@@ -150,8 +150,8 @@ struct VECSERVE_API SearchOptions {
 };
 
 struct VECSERVE_API RangeSearchOptions {
-  double radius = 0.0;               // every row whose distance is at most this
-  std::uint32_t limit = 10'000;      // answers per query, the nearest ones; 1 to 10,000,000
+  double radius = 0.0;           // every row whose distance is at most this
+  std::uint32_t limit = 10'000;  // answers per query, the nearest ones; 1 to 10,000,000
   std::string filter;
   bool with_payload = false;
   bool with_vector = false;
@@ -162,7 +162,7 @@ struct VECSERVE_API RangeSearchOptions {
 };
 
 struct VECSERVE_API ScanOptions {
-  std::optional<RowId> after;    // start behind this id; nullopt: at the beginning
+  std::optional<RowId> after;  // start behind this id; nullopt: at the beginning
   std::string filter;
   bool with_payload = true;
   bool with_vector = true;

@@ -17,20 +17,21 @@ namespace vecserve {
 // Each code says what the caller can do about it.
 enum class StatusCode : std::uint8_t {
   ok = 0,
-  invalid_argument = 1,     // the request is wrong; Status::field() names what; mend it
-  not_found = 2,            // a named collection, row or file does not exist
-  already_exists = 3,       // a collection or row of that name exists; nothing was changed
-  failed_precondition = 4,  // the state forbids it (closed, read-only, other dim); change that first
-  resource_exhausted = 5,   // a limit or a disk is full; retry later, or with less
-  deadline_exceeded = 6,    // the deadline of the request passed; a write may yet not have started
-  cancelled = 7,            // the caller cancelled it
-  unavailable = 8,          // closing, or not ready; retry elsewhere or after reopening
-  data_loss = 9,            // stored data is damaged; restore a checkpoint; nothing was served
-  unimplemented = 10,       // not in this build or version
-  internal = 11,            // a defect of ours or an unexpected failure of the system; report it
-  io_error = 12,            // the disk failed; the database is read-only until it is opened again
-  unauthenticated = 13,     // who you are is not known here (server only)
-  permission_denied = 14,   // you may not do this (server only)
+  invalid_argument = 1,  // the request is wrong; Status::field() names what; mend it
+  not_found = 2,         // a named collection, row or file does not exist
+  already_exists = 3,    // a collection or row of that name exists; nothing was changed
+  failed_precondition =
+      4,                   // the state forbids it (closed, read-only, other dim); change that first
+  resource_exhausted = 5,  // a limit or a disk is full; retry later, or with less
+  deadline_exceeded = 6,   // the deadline of the request passed; a write may yet not have started
+  cancelled = 7,           // the caller cancelled it
+  unavailable = 8,         // closing, or not ready; retry elsewhere or after reopening
+  data_loss = 9,           // stored data is damaged; restore a checkpoint; nothing was served
+  unimplemented = 10,      // not in this build or version
+  internal = 11,           // a defect of ours or an unexpected failure of the system; report it
+  io_error = 12,           // the disk failed; the database is read-only until it is opened again
+  unauthenticated = 13,    // who you are is not known here (server only)
+  permission_denied = 14,  // you may not do this (server only)
 };
 
 [[nodiscard]] VECSERVE_API std::string_view to_string(StatusCode code);
@@ -70,7 +71,7 @@ class [[nodiscard]] VECSERVE_API Status {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}         // NOLINT
   Result(Status status) : state_(std::in_place_index<1>, std::move(status)) {}  // NOLINT
   Result(StatusCode code, std::string message)
       : state_(std::in_place_index<1>, Status(code, std::move(message))) {}

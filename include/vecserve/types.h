@@ -45,12 +45,12 @@ enum class ScalarType : std::uint8_t { f32 = 0, f16 = 1, bf16 = 2, i8 = 3, u8 = 
 // by byte.
 class RowId {
  public:
-  RowId() = default;                                                       // the number 0
-  RowId(std::uint64_t number) : value_(number) {}                          // NOLINT
-  RowId(std::string bytes) : value_(std::move(bytes)) {}                   // NOLINT
-  RowId(std::string_view bytes) : value_(std::string(bytes)) {}            // NOLINT
-  RowId(const char* bytes) : value_(std::string(bytes)) {}                 // NOLINT
-  RowId(int number) : value_(static_cast<std::uint64_t>(number)) {}        // NOLINT
+  RowId() = default;                                                 // the number 0
+  RowId(std::uint64_t number) : value_(number) {}                    // NOLINT
+  RowId(std::string bytes) : value_(std::move(bytes)) {}             // NOLINT
+  RowId(std::string_view bytes) : value_(std::string(bytes)) {}      // NOLINT
+  RowId(const char* bytes) : value_(std::string(bytes)) {}           // NOLINT
+  RowId(int number) : value_(static_cast<std::uint64_t>(number)) {}  // NOLINT
 
   [[nodiscard]] bool is_number() const { return value_.index() == 0; }
   [[nodiscard]] std::uint64_t number() const { return std::get<0>(value_); }  // if is_number()
@@ -128,9 +128,9 @@ struct RowInput {
 // One row as it is stored.
 struct Row {
   RowId id;
-  Vector vector;                         // empty unless asked for
-  std::string payload;                   // the JSON text as it was given; empty unless asked for
-  std::optional<std::uint64_t> ttl_ms;   // milliseconds left to live
+  Vector vector;                        // empty unless asked for
+  std::string payload;                  // the JSON text as it was given; empty unless asked for
+  std::optional<std::uint64_t> ttl_ms;  // milliseconds left to live
 };
 
 // One answer of a search.

@@ -1,0 +1,41 @@
+// See collection_core.h.
+// Any thread. Always holds: snapshot() never returns null.
+#include "engine/collection_core.h"
+
+#include <utility>
+
+namespace vecserve::engine {
+
+CollectionCore::CollectionCore(std::shared_ptr<Runtime> runtime_in, std::uint32_t id_in,
+                               std::string name_in, const CollectionOptions& options_in)
+    : runtime(std::move(runtime_in)),
+      id(id_in),
+      name(std::move(name_in)),
+      options(options_in),
+      shape(RowShape::make(options_in.metric, options_in.type, options_in.dim)),
+      snapshot_(std::make_shared<const RowSet>()) {}
+
+std::shared_ptr<const RowSet> CollectionCore::snapshot() const {
+  const std::lock_guard lock(snapshot_mutex_);
+  return snapshot_;
+}
+
+void CollectionCore::publish(std::shared_ptr<const RowSet> rows) {
+  {
+    const std::lock_guard lock(snapshot_mutex_);
+    snapshot_.swap(rows);
+  }
+  // The last row set may go here, and with it whole blocks: after the lock, not under it.
+}
+
+Status CollectionCore::usable() const {
+  if (runtime->closed.load(std::memory_order_acquire)) {
+    return {StatusCode::unavailable, "the database is closed"};
+  }
+  if (dropped.load(std::memory_order_acquire)) {
+    return {StatusCode::not_found, "collection \"" + name + "\" was dropped"};
+  }
+  return {};
+}
+
+}  // namespace vecserve::engine

@@ -1,0 +1,24 @@
+// Doors that only tests use: a database over a fault-injecting file system or a clock that stands
+// still, and background work on demand. Not installed.
+#pragma once
+
+#include <string>
+
+#include "engine/base/clock.h"
+#include "vecserve/database.h"
+
+namespace vecserve::engine {
+
+struct TestHooks {
+  void* rocksdb_env = nullptr;   // a rocksdb::Env; must outlive the database
+  const Clock* clock = nullptr;  // must outlive the database and its handles
+};
+
+[[nodiscard]] Result<Database> open_for_testing(const std::string& path,
+                                                const DatabaseOptions& options,
+                                                const TestHooks& hooks, bool read_only = false);
+
+// One pass of what the background thread does: expiry, then rewriting of sparse blocks.
+[[nodiscard]] Status run_maintenance(Database& database);
+
+}  // namespace vecserve::engine

@@ -1,0 +1,216 @@
+// See id_index.h. Each shard is an open-addressing table with linear probing and deletion by moving
+// entries back, so that no dead entries pile up. An entry is 16 bytes: the hash, and the slot with
+// a bit that tells numbers from byte strings. Always holds: a shard is at most seven eighths full,
+// so a probe ends; capacity is a power of two.
+#include "engine/id_index.h"
+
+#include <algorithm>
+#include <cstring>
+#include <mutex>
+#include <random>
+
+#include "engine/base/check.h"
+
+namespace vecserve::engine {
+
+namespace {
+
+struct Entry {
+  std::uint64_t hash = 0;
+  std::uint64_t tag = 0;  // 0: free; else (slot + 1) * 2 + (number ? 1 : 0)
+};
+
+std::uint64_t tag_of(bool is_number, std::uint64_t slot) {
+  return (slot + 1) * 2 + (is_number ? 1 : 0);
+}
+
+bool is_number_tag(std::uint64_t tag) {
+  return (tag & 1) != 0;
+}
+std::uint64_t slot_of(std::uint64_t tag) {
+  return tag / 2 - 1;
+}
+
+std::uint64_t process_key() {
+  static const std::uint64_t key = [] {
+    std::random_device device;
+    return (std::uint64_t{device()} << 32) ^ device();
+  }();
+  return key;
+}
+
+// Folding a 128-bit product mixes every input bit into every output bit.
+std::uint64_t fold(std::uint64_t a, std::uint64_t b) {
+  __extension__ using Wide = unsigned __int128;
+  const Wide product = static_cast<Wide>(a) * b;
+  return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+}
+
+// Invertible steps only (xor with a shift of itself, odd multipliers): a bijection.
+std::uint64_t mix(std::uint64_t x) {
+  x ^= x >> 32;
+  x *= 0xd6e8feb86659fd93ull;
+  x ^= x >> 29;
+  x *= 0xa0761d6478bd642full;
+  x ^= x >> 32;
+  return x;
+}
+
+}  // namespace
+
+std::uint64_t hash_id(const IdView& id) {
+  const std::uint64_t key = process_key();
+  if (id.is_number()) {
+    return mix(id.number ^ key);
+  }
+  std::uint64_t hash = key ^ (0x9e3779b97f4a7c15ull * id.bytes.size());
+  const char* at = id.bytes.data();
+  std::size_t left = id.bytes.size();
+  while (left > 0) {
+    std::uint64_t word = 0;
+    const std::size_t taken = std::min<std::size_t>(left, 8);
+    std::memcpy(&word, at, taken);
+    hash = fold(hash ^ word, key | 0x8000000000000001ull) + 0xe7037ed1a0b428dbull;
+    at += taken;
+    left -= taken;
+  }
+  return mix(hash);
+}
+
+struct IdIndex::Shard {
+  mutable std::shared_mutex mutex;
+  std::vector<Entry> entries;
+  std::size_t used = 0;
+
+  [[nodiscard]] std::size_t mask() const { return entries.size() - 1; }
+  [[nodiscard]] std::size_t home(std::uint64_t hash) const { return hash & mask(); }
+
+  void make_room(std::size_t extra) {
+    std::size_t capacity = std::max<std::size_t>(entries.size(), 16);
+    while ((used + extra) * 8 > capacity * 7) {
+      capacity *= 2;
+    }
+    if (capacity == entries.size()) {
+      return;
+    }
+    std::vector<Entry> old(capacity);
+    old.swap(entries);
+    for (const Entry& entry : old) {
+      if (entry.tag != 0) {
+        place(entry);
+      }
+    }
+  }
+
+  void place(const Entry& entry) {
+    std::size_t at = home(entry.hash);
+    while (entries[at].tag != 0) {
+      at = (at + 1) & mask();
+    }
+    entries[at] = entry;
+  }
+
+  [[nodiscard]] std::size_t locate(std::uint64_t hash, std::uint64_t slot) const {
+    std::size_t at = home(hash);
+    while (entries[at].hash != hash || (entries[at].tag | 1) != tag_of(true, slot)) {
+      VECSERVE_DCHECK(entries[at].tag != 0);
+      at = (at + 1) & mask();
+    }
+    return at;
+  }
+
+  void remove(std::size_t hole) {
+    std::size_t at = hole;
+    for (;;) {
+      at = (at + 1) & mask();
+      if (entries[at].tag == 0) {
+        break;
+      }
+      // An entry may move back into the hole when the hole lies between its home and itself.
+      if (((at - home(entries[at].hash)) & mask()) >= ((at - hole) & mask())) {
+        entries[hole] = entries[at];
+        hole = at;
+      }
+    }
+    entries[hole] = Entry{};
+    --used;
+  }
+};
+
+IdIndex::IdIndex() : shards_(std::make_unique<std::array<Shard, kShards>>()) {}
+IdIndex::~IdIndex() = default;
+
+std::optional<std::uint64_t> IdIndex::find(const IdView& id, std::uint64_t hash,
+                                           const Matches& matches) const {
+  const Shard& shard = (*shards_)[shard_of(hash)];
+  const std::shared_lock lock(shard.mutex);
+  if (shard.entries.empty()) {
+    return std::nullopt;
+  }
+  for (std::size_t at = shard.home(hash); shard.entries[at].tag != 0;
+       at = (at + 1) & shard.mask()) {
+    const Entry& entry = shard.entries[at];
+    if (entry.hash == hash && is_number_tag(entry.tag) == id.is_number() &&
+        (id.is_number() || matches(slot_of(entry.tag)))) {
+      return slot_of(entry.tag);
+    }
+  }
+  return std::nullopt;
+}
+
+void IdIndex::reserve(const std::array<std::uint32_t, kShards>& extra) {
+  for (std::size_t i = 0; i < kShards; ++i) {
+    if (extra[i] > 0) {
+      const std::unique_lock lock((*shards_)[i].mutex);
+      (*shards_)[i].make_room(extra[i]);
+    }
+  }
+}
+
+void IdIndex::insert(bool is_number, std::uint64_t hash, std::uint64_t slot) {
+  Shard& shard = (*shards_)[shard_of(hash)];
+  const std::unique_lock lock(shard.mutex);
+  shard.place({hash, tag_of(is_number, slot)});
+  ++shard.used;
+}
+
+void IdIndex::move(std::uint64_t hash, std::uint64_t old_slot, std::uint64_t new_slot) {
+  Shard& shard = (*shards_)[shard_of(hash)];
+  const std::unique_lock lock(shard.mutex);
+  Entry& entry = shard.entries[shard.locate(hash, old_slot)];
+  entry.tag = tag_of(is_number_tag(entry.tag), new_slot);
+}
+
+void IdIndex::erase(std::uint64_t hash, std::uint64_t slot) {
+  Shard& shard = (*shards_)[shard_of(hash)];
+  const std::unique_lock lock(shard.mutex);
+  shard.remove(shard.locate(hash, slot));
+}
+
+std::optional<std::uint64_t> IdIndex::insert_unless_there(bool is_number, std::uint64_t hash,
+                                                          std::uint64_t slot) {
+  Shard& shard = (*shards_)[shard_of(hash)];
+  const std::unique_lock lock(shard.mutex);
+  shard.make_room(1);
+  for (std::size_t at = shard.home(hash); shard.entries[at].tag != 0;
+       at = (at + 1) & shard.mask()) {
+    const Entry& entry = shard.entries[at];
+    if (entry.hash == hash && is_number_tag(entry.tag) == is_number) {
+      return slot_of(entry.tag);
+    }
+  }
+  shard.place({hash, tag_of(is_number, slot)});
+  ++shard.used;
+  return std::nullopt;
+}
+
+std::size_t IdIndex::memory_bytes() const {
+  std::size_t bytes = sizeof(*shards_);
+  for (const Shard& shard : *shards_) {
+    const std::shared_lock lock(shard.mutex);
+    bytes += shard.entries.capacity() * sizeof(Entry);
+  }
+  return bytes;
+}
+
+}  // namespace vecserve::engine

@@ -1,0 +1,27 @@
+// Chooses how a batch of queries is scanned: how many candidates to ask for and how many threads to
+// use. A pure function of numbers; comes after the snapshot and its masks, before the scanner.
+// Any thread. Always holds: the choice changes the cost of a search, never its answer.
+#pragma once
+
+#include <cstdint>
+
+namespace vecserve::engine {
+
+struct PlanInput {
+  std::uint64_t eligible_rows = 0;  // over all blocks, of the widest mask
+  std::uint64_t row_bytes = 0;
+  std::uint32_t queries = 0;
+  std::uint32_t threads_max = 1;
+};
+
+struct SearchPlan {
+  std::uint32_t threads = 1;
+};
+
+[[nodiscard]] SearchPlan plan_search(const PlanInput& input);
+
+// Candidates to ask a scanner for so that k survive the reference: k and some slack. What the slack
+// does not catch is found by the certificate and costs a second scan of that query.
+[[nodiscard]] std::uint32_t candidates_wanted(std::uint32_t k);
+
+}  // namespace vecserve::engine

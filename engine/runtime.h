@@ -1,0 +1,56 @@
+// What all collections of one database share: the store, the committer, the worker pool, the search
+// lanes, the clock and the remembered request ids. Made by open, ended by close; collection handles
+// keep the memory of it alive, so that a late call gets `unavailable` and not a crash.
+// Members are grouped by who may touch them.
+// Always holds: after `closed` is set no new work reaches the store.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "engine/base/clock.h"
+#include "engine/base/worker_pool.h"
+#include "engine/committer.h"
+#include "engine/request_log.h"
+#include "engine/scan/cpu_scanner.h"
+#include "engine/search_lane.h"
+#include "engine/store/store.h"
+#include "vecserve/options.h"
+
+namespace vecserve::engine {
+
+struct Runtime {
+  Runtime(const DatabaseOptions& options_in, const KernelTable& kernels_in, const Clock& clock_in);
+
+  // -- Constant after open ----------------------------------------------------------------------
+  const DatabaseOptions options;
+  const KernelTable& kernels;
+  const Clock& clock;
+  bool read_only = false;
+  std::unique_ptr<Store> store;
+
+  // -- Any thread -------------------------------------------------------------------------------
+  WorkerPool pool;
+  LanePool lanes;
+  Committer committer;
+  std::atomic<bool> closed{false};
+  std::atomic<std::uint64_t> sequence{0};  // of the last acknowledged write
+  std::atomic<std::uint64_t> commits{0};
+  std::atomic<std::uint64_t> commit_writes{0};
+
+  // Why writes are refused although the database was opened for writing; "" when they are not.
+  [[nodiscard]] std::string degraded() const;
+  void degrade(const std::string& why);
+
+  // -- The committing thread only ---------------------------------------------------------------
+  RequestLog requests;
+
+ private:
+  mutable std::mutex degraded_mutex_;
+  std::string degraded_;  // guarded by degraded_mutex_
+};
+
+}  // namespace vecserve::engine
