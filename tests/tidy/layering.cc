@@ -50,7 +50,7 @@ const std::vector<Library>& libraries() {
       {"xxhash.h", {"engine/store/"}},
       {"hwy/", {"engine/scan/"}},
       {"catch2/", {"tests/"}},
-      {"nlohmann/", {"engine/payload/", "tests/", "tools/"}},
+      {"nlohmann/", {"tests/", "tools/"}},
       {"simdjson.h", {"engine/payload/"}},
       {"asio", {"net/session", "net/server", "net/lane", "net/client"}},
       {"openssl/", {"net/session", "net/server", "net/client"}},
@@ -73,7 +73,7 @@ bool is_system(std::string_view header) {
   static const Layers names = {"unistd.h",  "fcntl.h",    "signal.h", "poll.h",      "dirent.h",
                                "pthread.h", "sched.h",    "dlfcn.h",  "immintrin.h", "arm_neon.h",
                                "cpuid.h",   "execinfo.h", "spawn.h",  "x86intrin.h", "getopt.h",
-                               "malloc.h",  "netdb.h",    "time.h",   "cxxabi.h"};
+                               "stdlib.h",  "malloc.h",   "netdb.h",  "time.h",      "cxxabi.h"};
   return header.starts_with("sys/") || header.starts_with("linux/") ||
          header.starts_with("netinet/") || header.starts_with("sanitizer/") ||
          names.contains(header);
