@@ -23,14 +23,13 @@ class ColumnBlock {
   ColumnBlock(FieldList fields, std::uint32_t capacity);
   ~ColumnBlock();
 
-  // -- The committing thread only
-  // ------------------------------------------------------------------ Position `position` must be
+  // -- The committing thread only ---------------------------------------------------------------
+  // Position `position` must be
   // the next one or one that truncate() took back. `values` as check_payload filled them. May throw
   // std::bad_alloc and then has changed nothing readers see.
   void append(std::uint32_t position, std::string_view text, std::span<const FieldValue> values);
 
-  // -- Any thread, for published positions
-  // ---------------------------------------------------------
+  // -- Any thread, for published positions ------------------------------------------------------
   [[nodiscard]] std::string_view text(std::uint32_t position) const;
 
   // A declared column. kinds[p] is FieldValue::Kind (missing, null, number, string). For number and
