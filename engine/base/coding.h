@@ -1,8 +1,8 @@
 // Numbers and byte runs as bytes, both directions: fixed-width little-endian, big-endian where keys
-// must sort, and varints. Stands below store and payload, above nothing. Pure functions, any thread.
-// Always holds: a ByteReader never reads outside its input, a read that fails changes neither the
-// reader nor the result, and only the shortest form of a varint is accepted, so that equal values
-// have equal bytes.
+// must sort, and varints. Stands below store and payload, above nothing. Pure functions, any
+// thread. Always holds: a ByteReader never reads outside its input, a read that fails changes
+// neither the reader nor the result, and only the shortest form of a varint is accepted, so that
+// equal values have equal bytes.
 #pragma once
 
 #include <bit>

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "engine/base/clock.h"
 #include "engine/store/store.h"
 
 namespace vecserve::engine {
@@ -14,10 +15,12 @@ struct StoreOptions {
   std::string path;
   bool create_if_missing = true;
   bool read_only = false;
-  Durability durability = Durability::sync;   // the least that any apply() will ask for
+  Durability durability = Durability::sync;  // the least that any apply() will ask for
   std::size_t write_buffer_bytes = std::size_t{16} << 20;
   // Tests put a fault-injecting rocksdb::Env here; null: the real one. Must outlive the store.
   void* rocksdb_env = nullptr;
+  // Paces the sequence watermark; null: the system's. Must outlive the store.
+  const Clock* clock = nullptr;
 };
 
 // Only looks and locks; load() does the reading and verifying. not_found, failed_precondition (open
@@ -27,6 +30,7 @@ struct StoreOptions {
 [[nodiscard]] std::unique_ptr<Store> make_memory_store();
 
 // As Database::restore.
-[[nodiscard]] Status restore_checkpoint(const std::string& checkpoint, const std::string& path);
+[[nodiscard]] Status restore_checkpoint(const std::string& checkpoint, const std::string& path,
+                                        void* rocksdb_env = nullptr);
 
 }  // namespace vecserve::engine

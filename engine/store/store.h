@@ -3,18 +3,20 @@
 // returned ok). Two implementations; tests/conformance/store_test.cc holds both to this contract.
 //
 // Contract:
-//  - apply() is atomic: after it returns ok, and after any crash, either all of the batch is there or
+//  - apply() is atomic: after it returns ok, and after any crash, either all of the batch is there
+//  or
 //    none of it. With Durability::sync it survives a power loss when it has returned ok.
 //  - After apply() failed in a way that leaves it unknown what reached the disk (a failed sync or
 //    write), every later apply() fails with io_error until the store is opened again. A full disk
 //    gives resource_exhausted, changes nothing, and later calls may succeed again.
-//  - load() is called once, before the first apply(), and hands out exactly what apply() made durable.
+//  - load() is called once, before the first apply(), and hands out exactly what apply() made
+//  durable.
 //    Anything missing or damaged is data_loss with a text that says what and where; nothing is ever
 //    left out silently. An implementation that keeps files verifies before it opens for writing.
 //  - With Durability::process, a power loss takes at most about the last second of writes.
 //  - No exception leaves a Store.
-// Threads: apply and load are called by one thread at a time; checkpoint, verify, sync and stats may
-// run beside apply.
+// Threads: apply and load are called by one thread at a time; checkpoint, verify, sync and stats
+// may run beside apply.
 #pragma once
 
 #include <cstdint>
@@ -33,14 +35,14 @@ namespace vecserve::engine {
 
 // What is kept of a collection beside its rows. Written with every batch that changes it.
 struct CollectionCounters {
-  std::uint64_t next_slot = 0;   // above every slot ever given out
+  std::uint64_t next_slot = 0;  // above every slot ever given out
   std::uint64_t live_rows = 0;
-  std::uint64_t live_hash = 0;   // sum, modulo 2^64, of row_hash over the live rows
+  std::uint64_t live_hash = 0;  // sum, modulo 2^64, of row_hash over the live rows
   friend bool operator==(const CollectionCounters&, const CollectionCounters&) = default;
 };
 
 struct StoredCollection {
-  std::uint32_t id = 0;          // never used again after a drop
+  std::uint32_t id = 0;  // never used again after a drop
   std::string name;
   CollectionOptions options;
   CollectionCounters counters;
@@ -78,7 +80,7 @@ struct StoreBatch {
   std::vector<StoredCollection> create_collections;
   std::vector<std::uint32_t> drop_collections;  // with all their rows
   std::vector<Request> requests;  // the store forgets the oldest beyond limits::request_ids_max
-  std::uint64_t sequence = 0;     // of the last write in it; rises by at least 1 from batch to batch
+  std::uint64_t sequence = 0;  // of the last write in it; rises by at least 1 from batch to batch
 
   void clear();
 };
@@ -94,7 +96,8 @@ struct LoadSink {
   std::function<Status(std::uint32_t collection, std::uint32_t part, std::uint64_t slot,
                        const StoreRow& row)>
       row;
-  std::function<Status(const RequestId& id, const RequestOutcome& outcome)> request;  // oldest first
+  std::function<Status(const RequestId& id, const RequestOutcome& outcome)>
+      request;  // oldest first
 };
 
 struct StoreStats {
@@ -111,12 +114,9 @@ class Store {
   [[nodiscard]] virtual bool keeps_rows() const = 0;
   // `threads` is how many may call back at once. Returns the sequence of the last applied batch.
   [[nodiscard]] virtual Result<std::uint64_t> load(const LoadSink& sink, std::uint32_t threads) = 0;
-  // Above every collection id that was ever used, also by collections that are gone. After load(),
-  // by the thread that applies. apply() refuses to create a collection with a lower id.
-  [[nodiscard]] virtual std::uint32_t next_collection() const = 0;
   [[nodiscard]] virtual Status apply(const StoreBatch& batch, Durability durability) = 0;
-  // Above every collection id ever used, dropped ones included; for the next create_collections.
-  // After load(); the thread that calls apply().
+  // Above every collection id ever used, dropped ones included; for the next create_collections,
+  // and apply() refuses a lower one. After load(); the thread that calls apply().
   [[nodiscard]] virtual std::uint32_t next_collection_id() const = 0;
   // Makes everything applied so far survive a power loss, and records how far that is.
   [[nodiscard]] virtual Status sync() = 0;
