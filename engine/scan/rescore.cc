@@ -1,0 +1,67 @@
+// Decides among a scanner's candidates with the reference scorer. Comes after the scanner, before
+// the collection fills in ids and payloads; the searching thread.
+// Always holds: `best` is a heap of the k nearest so far, the furthest on top, until it is sorted
+// at the end. See rescore.h for the proof of the certificate.
+#include "engine/scan/rescore.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "engine/scan/reference.h"
+
+namespace vecserve::engine {
+namespace {
+
+// The total order of answers: distance, then id.
+class Nearer {
+ public:
+  explicit Nearer(std::span<const ScanBlock> blocks) : blocks_(blocks) {}
+  bool operator()(const Scored& a, const Scored& b) const {
+    if (a.distance != b.distance) return a.distance < b.distance;
+    return blocks_[a.block].block->id(a.position) < blocks_[b.block].block->id(b.position);
+  }
+
+ private:
+  std::span<const ScanBlock> blocks_;
+};
+
+}  // namespace
+
+Decision rescore(const RowShape& shape, std::span<const ScanBlock> blocks, const ScanQuery& query,
+                 std::uint32_t k, QueryCandidates& candidates, std::vector<Scored>& best) {
+  const Nearer nearer(blocks);
+  const void* vector = query.bits != nullptr ? static_cast<const void*>(query.bits)
+                                             : static_cast<const void*>(query.f32);
+  std::vector<Candidate>& list = candidates.list;
+  std::sort(list.begin(), list.end(),
+            [](const Candidate& a, const Candidate& b) { return a.lower < b.lower; });
+  best.clear();
+  for (const Candidate& candidate : list) {
+    // Equality goes on: such a row may tie and win by its id.
+    if (best.size() == k && candidate.lower > best.front().distance) break;
+    if (candidate.lower > query.limit) break;
+    const std::byte* row = blocks[candidate.block].block->vector(candidate.position);
+    const Scored scored{reference_distance(shape, vector, row), candidate.block,
+                        candidate.position};
+    if (scored.distance > query.limit) continue;
+    if (best.size() < k) {
+      best.push_back(scored);
+      std::push_heap(best.begin(), best.end(), nearer);
+    } else if (nearer(scored, best.front())) {
+      std::pop_heap(best.begin(), best.end(), nearer);
+      best.back() = scored;
+      std::push_heap(best.begin(), best.end(), nearer);
+    }
+  }
+  std::sort_heap(best.begin(), best.end(), nearer);
+
+  Decision decision;
+  decision.limit = best.size() == k && k != 0 ? best.back().distance : query.limit;
+  const bool full = best.size() == k;
+  decision.certified = candidates.floor == std::numeric_limits<double>::infinity() ||
+                       (full && (k == 0 || candidates.floor > best.back().distance)) ||
+                       candidates.floor > query.limit;
+  return decision;
+}
+
+}  // namespace vecserve::engine

@@ -1,0 +1,273 @@
+// One suite over every scanner: the contract of scanner.h for many shapes, masks and data, and the
+// whole way from scan to decision against the oracle. A new scanner is one line in scanners_here().
+// Seeded; the test's thread and the pool's. Always holds: answers are compared bit for bit.
+#include "engine/scan/scanner.h"
+
+#include <bit>
+#include <catch2/catch.hpp>
+#include <functional>
+#include <string>
+
+#include "engine/base/worker_pool.h"
+#include "engine/scan/cpu_scanner.h"
+#include "engine/scan/rescore.h"
+#include "tests/support/data.h"
+#include "tests/support/match.h"
+#include "tests/support/oracle.h"
+
+namespace {
+
+using namespace vecserve;
+using namespace vecserve::engine;
+using namespace vecserve::test;
+
+WorkerPool& pool() {
+  static WorkerPool shared(4);
+  return shared;
+}
+
+std::vector<std::unique_ptr<Scanner>> scanners_here() {
+  std::vector<std::unique_ptr<Scanner>> scanners;
+  for (const std::string_view name : kernel_names()) {
+    scanners.push_back(make_cpu_scanner(*choose_kernels(name).value(), pool()));
+  }
+  return scanners;
+}
+
+using Bits = std::vector<std::vector<std::uint64_t>>;
+
+// Keeps about one in `one_in` of the bits.
+Bits thinned(Bits bits, std::uint64_t one_in, std::uint64_t seed) {
+  std::uint64_t state = seed;
+  for (auto& block : bits) {
+    for (std::uint64_t& word : block) {
+      for (int b = 0; b < 64; ++b) {
+        state = state * 6364136223846793005u + 1442695040888963407u;
+        if ((state >> 33) % one_in != 0) word &= ~(std::uint64_t{1} << b);
+      }
+    }
+  }
+  return bits;
+}
+
+// A collection with some queries and masks, and the truth for each query.
+struct Case {
+  Case(const RowShape& shape, DataKind kind, std::uint32_t row_count, std::uint32_t block_rows,
+       std::uint32_t query_count, std::uint64_t seed)
+      : rows(shape) {
+    VectorSource source(shape, kind, seed);
+    std::vector<std::vector<std::byte>> stored;
+    for (std::uint32_t r = 0; r < row_count; ++r) {
+      stored.push_back(source.next_row());
+      // Ids do not rise with positions, so ties are not broken by accident.
+      const std::uint64_t id = r * 7919u % 10'007u;
+      const std::string text = std::to_string(id);
+      rows.add(stored.back(), r % 3 == 0 ? IdView(std::string_view(text)) : IdView(id), block_rows);
+    }
+    blocks = rows.scan_blocks();
+    for (std::uint32_t q = 0; q < query_count; ++q) {
+      const bool near_row = q % 2 == 1 && row_count != 0;
+      queries.emplace_back(shape, near_row ? stored[q * 37 % row_count] : source.next_row(),
+                           q % 4 == 3 ? 1e-6f : 0.0f);
+    }
+    bits.push_back(rows.all_bits());
+    bits.push_back(thinned(bits[0], 2, seed + 1));
+    bits.push_back(thinned(bits[0], 40, seed + 2));
+    bits.push_back(thinned(bits[0], 1'000'000'000, seed + 3));  // nobody
+    if (!bits[1].empty()) bits[1][0].assign(bits[1][0].size(), 0);
+    for (const Bits& words : bits) masks.push_back(make_mask(words));
+  }
+
+  ScanRequest request(const std::vector<ScanQuery>& views, std::uint32_t threads) const {
+    ScanRequest request;
+    request.shape = rows.shape();
+    request.blocks = blocks;
+    request.masks = masks;
+    request.queries = views;
+    request.threads = threads;
+    return request;
+  }
+  std::vector<OracleRow> truth(const ScanQuery& query) const {
+    return oracle_rows(rows.shape(), blocks, masks[query.mask],
+                       query.bits != nullptr ? static_cast<const void*>(query.bits) : query.f32);
+  }
+
+  TestRows rows;
+  std::vector<ScanBlock> blocks;
+  std::vector<TestQuery> queries;
+  std::vector<Bits> bits;
+  std::vector<ScanMask> masks;
+};
+
+// Scans, rescores, scans once more where that was not certified, and compares with the oracle.
+// Returns how many queries had to be scanned again.
+int check_answers(Scanner& scanner, const Case& data, std::uint32_t k, std::uint32_t want,
+                  std::uint32_t threads) {
+  std::vector<ScanQuery> views;
+  for (std::size_t q = 0; q < data.queries.size(); ++q) {
+    views.push_back(data.queries[q].view());
+    views.back().want = want;
+    views.back().mask = static_cast<std::uint32_t>(q * 5 / 3 % data.masks.size());
+  }
+  ScanResult result;
+  REQUIRE(scanner.scan(data.request(views, threads), result).ok());
+  REQUIRE_FALSE(result.stopped);
+  REQUIRE(result.queries.size() == views.size());
+  int again = 0;
+  std::vector<Scored> best;
+  for (std::size_t q = 0; q < views.size(); ++q) {
+    const std::vector<OracleRow> truth = data.truth(views[q]);
+    CAPTURE(q);
+    REQUIRE(contract_violation(views[q], result.queries[q], truth) == "");
+    Decision decision =
+        rescore(data.rows.shape(), data.blocks, views[q], k, result.queries[q], best);
+    if (!decision.certified) {
+      ++again;
+      std::vector<ScanQuery> one{views[q]};
+      one[0].limit = decision.limit;
+      one[0].want = UINT32_MAX;
+      ScanResult wider;
+      REQUIRE(scanner.scan(data.request(one, threads), wider).ok());
+      REQUIRE(contract_violation(one[0], wider.queries[0], truth) == "");
+      decision = rescore(data.rows.shape(), data.blocks, one[0], k, wider.queries[0], best);
+      REQUIRE(decision.certified);
+    }
+    REQUIRE(answer_difference(data.blocks, best, truth, k) == "");
+  }
+  return again;
+}
+
+TEST_CASE("scanner: answers are the oracle's for every shape and kind of data", "[scanner]") {
+  for (const auto& scanner : scanners_here()) {
+    for (const std::uint32_t dim : {1u, 3u, 16u, 17u, 127u}) {
+      for (const RowShape& shape : all_shapes(dim)) {
+        for (const DataKind kind : all_data_kinds()) {
+          const std::uint64_t seed = dim * 100 + static_cast<std::uint64_t>(kind);
+          CAPTURE(scanner->name(), dim, to_string(shape.metric), to_string(shape.type),
+                  to_string(kind), seed);
+          REQUIRE(scanner->supports(shape));
+          const Case data(shape, kind, 217, 100, 6, seed);
+          static_cast<void>(check_answers(*scanner, data, 5, 9, 1));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("scanner: any k and want, from one to more than there are rows", "[scanner]") {
+  for (const auto& scanner : scanners_here()) {
+    for (const DataKind kind : {DataKind::normal, DataKind::ties, DataKind::equal}) {
+      const Case data(RowShape::make(Metric::l2, ScalarType::f32, 15), kind, 700, 0, 5, 77);
+      for (const std::uint32_t k : {1u, 2u, 64u, 699u, 700u, 1000u}) {
+        for (const std::uint32_t want : {k, k + 7, 3 * k, UINT32_MAX}) {
+          CAPTURE(scanner->name(), to_string(kind), k, want);
+          static_cast<void>(check_answers(*scanner, data, k, want, 1));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("scanner: threads and batches change nothing", "[scanner]") {
+  for (const auto& scanner : scanners_here()) {
+    for (const std::uint32_t query_count : {1u, 3u, 40u, 600u}) {
+      const Case data(RowShape::make(Metric::l2, ScalarType::f32, 64), DataKind::near_ties, 4000,
+                      1500, query_count, 5);
+      for (const std::uint32_t threads : {1u, 4u}) {
+        CAPTURE(scanner->name(), query_count, threads);
+        static_cast<void>(check_answers(*scanner, data, 10, 20, threads));
+      }
+    }
+  }
+}
+
+TEST_CASE("scanner: ordinary data is certified at once", "[scanner]") {
+  for (const auto& scanner : scanners_here()) {
+    for (const Metric metric : {Metric::l2, Metric::dot, Metric::cosine, Metric::l1}) {
+      CAPTURE(scanner->name(), to_string(metric));
+      const Case data(RowShape::make(metric, ScalarType::f32, 128), DataKind::normal, 3000, 0, 12,
+                      21);
+      CHECK(check_answers(*scanner, data, 10, 20, 2) == 0);
+    }
+  }
+}
+
+TEST_CASE("scanner: a limit leaves out what is beyond it and nothing else", "[scanner]") {
+  for (const auto& scanner : scanners_here()) {
+    for (const RowShape& shape : all_shapes(17)) {
+      const Case data(shape, DataKind::normal, 500, 128, 4, 3);
+      for (const TestQuery& query : data.queries) {
+        std::vector<ScanQuery> one{query.view()};
+        const std::vector<OracleRow> truth = data.truth(one[0]);
+        for (const std::size_t rank : {std::size_t{0}, std::size_t{40}, std::size_t{499}}) {
+          CAPTURE(scanner->name(), to_string(shape.metric), to_string(shape.type), rank);
+          one[0].limit = truth[rank].distance;
+          one[0].want = UINT32_MAX;
+          ScanResult result;
+          REQUIRE(scanner->scan(data.request(one, 1), result).ok());
+          REQUIRE(contract_violation(one[0], result.queries[0], truth) == "");
+          std::vector<Scored> best;
+          const Decision decision =
+              rescore(shape, data.blocks, one[0], 500, result.queries[0], best);
+          REQUIRE(decision.certified);
+          std::size_t within = rank;
+          while (within < truth.size() && truth[within].distance <= one[0].limit) ++within;
+          REQUIRE(answer_difference(data.blocks, best, truth, within) == "");
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("scanner: no rows and no queries are fine", "[scanner]") {
+  for (const auto& scanner : scanners_here()) {
+    const Case data(RowShape::make(Metric::l2, ScalarType::f32, 4), DataKind::normal, 0, 0, 2, 1);
+    static_cast<void>(check_answers(*scanner, data, 3, 3, 4));
+    ScanResult result;
+    REQUIRE(scanner->scan(data.request({}, 4), result).ok());
+    CHECK(result.queries.empty());
+  }
+}
+
+TEST_CASE("scanner: a published count below the block's size hides the rest", "[scanner]") {
+  for (const auto& scanner : scanners_here()) {
+    Case data(RowShape::make(Metric::l2, ScalarType::f32, 8), DataKind::normal, 300, 0, 3, 8);
+    for (const std::uint32_t count : {0u, 1u, 63u, 64u, 65u, 299u}) {
+      CAPTURE(scanner->name(), count);
+      data.blocks[0].count = count;
+      data.masks.clear();
+      data.bits = {data.rows.all_bits()};
+      for (std::uint32_t r = count; r < 300; ++r) {
+        data.bits[0][0][r / 64] &= ~(std::uint64_t{1} << r % 64);
+      }
+      data.masks.push_back(make_mask(data.bits[0]));
+      static_cast<void>(check_answers(*scanner, data, 10, 12, 1));
+    }
+  }
+}
+
+TEST_CASE("scanner: a request that is to stop says so", "[scanner]") {
+  for (const auto& scanner : scanners_here()) {
+    const Case data(RowShape::make(Metric::l2, ScalarType::f32, 64), DataKind::normal, 3000, 0, 2,
+                    4);
+    CancelToken cancel;
+    cancel.cancel();
+    const StopCheck stop(kNoDeadline, &cancel);
+    std::vector<ScanQuery> views{data.queries[0].view()};
+    ScanRequest request = data.request(views, 4);
+    request.stop = &stop;
+    ScanResult result;
+    REQUIRE(scanner->scan(request, result).ok());
+    CHECK(result.stopped);
+    const StopCheck late(Deadline::min(), nullptr);
+    request.stop = &late;
+    REQUIRE(scanner->scan(request, result).ok());
+    CHECK(result.stopped);
+    request.stop = nullptr;
+    REQUIRE(scanner->scan(request, result).ok());
+    CHECK_FALSE(result.stopped);
+    CHECK(contract_violation(views[0], result.queries[0], data.truth(views[0])) == "");
+  }
+}
+
+}  // namespace
