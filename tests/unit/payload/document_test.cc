@@ -145,6 +145,18 @@ TEST_CASE("document: what is not one strict JSON object is refused", "[payload]"
   }
 }
 
+TEST_CASE("document: an escape of half a character is refused wherever it stands", "[payload]") {
+  CHECK(check(R"({"a":"\ud000\ud7ff\ue000"})").ok());  // the characters around the halves
+  CHECK(check("{\"a\":\"\xed\x80\x80\xed\x9f\xbf\"}").ok());
+  for (const char* half : {"\\ud800", "\\udbff", "\\udc00", "\\udfff"}) {
+    CAPTURE(half);
+    CHECK(check(R"({"a":"\ud000)" + std::string(half) + R"("})").field() == "payload");
+    CHECK(check(R"({"a":["\ud7ff x )" + std::string(half) + R"( x"]})").field() == "payload");
+    CHECK(check(R"({"\ud000)" + std::string(half) + R"(":1})").field() == "payload");
+    CHECK(check(R"({"genre":"\ud000)" + std::string(half) + R"("})").field() == "payload.genre");
+  }
+}
+
 TEST_CASE("document: a name that comes twice is refused, however it is written", "[payload]") {
   CHECK(check(R"({"a":1,"a":2})").field() == "payload");
   CHECK(check(R"({"a":1,"\u0061":2})").field() == "payload");

@@ -6,10 +6,10 @@
 #include <bit>
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <cstdlib>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <random>
-#include <regex>
 #include <string>
 #include <vector>
 
@@ -116,6 +116,14 @@ TEST_CASE("filter: a missing field makes the whole expression false", "[filter]"
   CHECK_FALSE(parsed("1").matches("") == false);
 }
 
+TEST_CASE("filter: a declared field that no row of the block has matches nothing", "[filter]") {
+  const std::vector<std::string> rows = {R"({"year":1})", R"({"year":2,"other":0})"};
+  CHECK(matching(".live", rows).empty());
+  CHECK(matching("not .live", rows).empty());
+  CHECK(matching(".year or .genre == 'a'", rows).empty());
+  CHECK(matching(".other == 0 and not .live", rows).empty());
+}
+
 TEST_CASE("filter: null is there, equals only null, and counts as 0", "[filter]") {
   const std::vector<std::string> rows = {R"({"year":null,"genre":null,"x":null})",
                                          R"({"year":0,"genre":"","x":0})",
@@ -217,9 +225,11 @@ struct Tree {
 // Values are json here: null, number, string, array. A boolean is turned into a number on reading.
 double naive_number(const json& value) {
   if (value.is_number()) return value.get<double>();
-  static const std::regex kNumber(R"([+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?)");
   const std::string text = value.is_string() ? value.get<std::string>() : "";
-  return std::regex_match(text, kNumber) ? std::stod(text) : 0.0;
+  if (text.empty() || text.find_first_not_of("0123456789+-.eE") != std::string::npos) return 0.0;
+  char* end = nullptr;
+  const double number = std::strtod(text.c_str(), &end);
+  return *end == '\0' ? number : 0.0;
 }
 
 bool naive_truth(const json& value) {

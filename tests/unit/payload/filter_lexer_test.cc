@@ -104,6 +104,8 @@ TEST_CASE("filter: strings in either quote with escapes and unicode", "[filter]"
       {R"("a\"b\\c\/d")", "a\"b\\c/d"},
       {R"("\b\f\n\r\t")", "\b\f\n\r\t"},
       {R"("\u0041\u00e9\u20ac\ud83d\ude00")", "A\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80"},
+      {R"("\u007f\u0080\u07ff\u0800\uffff\ud800\udc00\udbff\udfff")",
+       "\x7f\xc2\x80\xdf\xbf\xe0\xa0\x80\xef\xbf\xbf\xf0\x90\x80\x80\xf4\x8f\xbf\xbf"},
       {"\"Ol\xc3\xa1 \xf0\x9f\x98\x80\"", "Ol\xc3\xa1 \xf0\x9f\x98\x80"},
       {R"("\u0000x")", std::string("\0x", 2)},
       {"'line\nbreak'", "line\nbreak"}};
