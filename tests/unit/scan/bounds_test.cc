@@ -1,0 +1,65 @@
+// Checks engine/scan/bounds at the ends of the float range, where sums are infinite, lost or not a
+// number. Ordinary and adversarial data are in tests/conformance/kernels_test.cc. Single-threaded.
+#include "engine/scan/bounds.h"
+
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <limits>
+
+namespace {
+
+using namespace vecserve;
+using namespace vecserve::engine;
+
+constexpr float kInf = std::numeric_limits<float>::infinity();
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+
+ScoreBound bound_of(Metric metric, double norm) {
+  return make_bound(RowShape::make(metric, ScalarType::f32, 128), generic_kernels(), norm);
+}
+
+TEST_CASE("bounds: sums of squares stay near below and never negative", "[scan]") {
+  const ScoreBound bound = bound_of(Metric::l2, 1.0);
+  CHECK(lower_bound(bound, 1.0f, 0.0f) == 0.0f);
+  CHECK(lower_bound(bound, 1.0f, 1.0f) < 1.0f);
+  CHECK(lower_bound(bound, 1.0f, 1.0f) > 0.99999f);
+  // An infinite sum proves that the distance is large.
+  CHECK(lower_bound(bound, 1.0f, kInf) > 3.4e38f);
+  CHECK(lower_bound(bound, 1.0f, kInf) < kInf);
+}
+
+TEST_CASE("bounds: a product that is not finite proves nothing", "[scan]") {
+  const ScoreBound bound = bound_of(Metric::dot, 1.0);
+  CHECK(lower_bound(bound, 1.0f, 0.5f) < -0.5f);
+  CHECK(lower_bound(bound, 1.0f, 0.5f) > -0.50002f);
+  for (const float sum : {kInf, -kInf, kNan}) CHECK(lower_bound(bound, 1.0f, sum) == -kInf);
+  CHECK(lower_bound(bound, kInf, 0.5f) == -kInf);
+  CHECK(lower_bound(bound_of(Metric::dot, 0.0), kInf, 0.0f) == -kInf);
+  CHECK(lower_bound(bound_of(Metric::dot, 1e60), 1.0f, 0.5f) == -kInf);
+}
+
+TEST_CASE("bounds: a cosine that cannot be trusted is bounded by 0", "[scan]") {
+  const ScoreBound bound = bound_of(Metric::cosine, 2.0);
+  CHECK(lower_bound(bound, 3.0f, 3.0f) == Approx(0.5).margin(2e-5));
+  CHECK(lower_bound(bound, 3.0f, 3.0f) < 0.5f);
+  CHECK(lower_bound(bound, 3.0f, 6.0f) == 0.0f);
+  CHECK(lower_bound(bound, 3.0f, -6.0f) == Approx(2.0).margin(2e-5));
+  for (const float sum : {kInf, -kInf, kNan}) CHECK(lower_bound(bound, 1.0f, sum) == 0.0f);
+  for (const float norm : {0.0f, 0x1p-130f, kInf}) CHECK(lower_bound(bound, norm, 0.0f) == 0.0f);
+  CHECK(lower_bound(bound_of(Metric::cosine, 1e-40), 1.0f, 0.0f) == 0.0f);
+  CHECK(lower_bound(bound_of(Metric::cosine, 1e35), 1.0f, 0.0f) == 0.0f);
+}
+
+TEST_CASE("bounds: more dimensions and fewer lanes make them wider", "[scan]") {
+  const auto slack = [](std::uint32_t dim, std::uint32_t lanes) {
+    KernelTable table;
+    table.lanes = lanes;
+    const RowShape shape = RowShape::make(Metric::l2, ScalarType::f32, dim);
+    return 1.0f - lower_bound(make_bound(shape, table, 1.0), 1.0f, 1.0f);
+  };
+  CHECK(slack(65'536, 4) > slack(65'536, 16));
+  CHECK(slack(65'536, 16) > slack(128, 16));
+  CHECK(slack(65'536, 4) >= 65'536 / 4 * 0x1p-24f);
+}
+
+}  // namespace
