@@ -83,16 +83,6 @@ class ScratchUse {
   Scratch& scratch_;
 };
 
-// An escape such as \ud800 alone names no character. Valid UTF-8 never holds 0xED 0xA0..0xBF, so
-// finding those bytes in an unescaped string means that one came in as an escape.
-bool has_lone_surrogate(std::string_view text) {
-  for (std::size_t at = text.find('\xed'); at != std::string_view::npos;
-       at = text.find('\xed', at + 1)) {
-    if (at + 1 < text.size() && static_cast<unsigned char>(text[at + 1]) >= 0xa0) return true;
-  }
-  return false;
-}
-
 void clear(FieldValue& value) {
   value.kind = FieldValue::Kind::missing;
   value.number = 0.0;
@@ -128,8 +118,7 @@ Fault fault_of(simdjson::error_code error) {
 }
 
 Fault walk_string(od::value& value, std::string_view& text) {
-  if (value.get_string().get(text) != simdjson::SUCCESS) return kStringFault;
-  return has_lone_surrogate(text) ? kStringFault : nullptr;
+  return value.get_string().get(text) == simdjson::SUCCESS ? nullptr : kStringFault;
 }
 
 Fault walk_literal(od::value& value, bool is_null) {
@@ -154,7 +143,6 @@ Fault walk_object(od::value& value, std::uint32_t depth) {
     if (const auto error = std::move(each).get(field)) return fault_of(error);
     std::string_view name;
     if (field.unescaped_key().get(name) != simdjson::SUCCESS) return kStringFault;
-    if (has_lone_surrogate(name)) return kStringFault;
     if (const Fault fault = walk(field.value(), depth + 1)) return fault;
   }
   return nullptr;
@@ -282,9 +270,7 @@ Status check_text(std::string_view text, FieldList declared, std::vector<FieldVa
     od::field field;
     if (const auto error = std::move(each).get(field)) return payload_fault(fault_of(error));
     std::string_view name;
-    if (field.unescaped_key().get(name) != simdjson::SUCCESS || has_lone_surrogate(name)) {
-      return payload_fault(kStringFault);
-    }
+    if (field.unescaped_key().get(name) != simdjson::SUCCESS) return payload_fault(kStringFault);
     scratch->names.push_back(name);
     std::size_t index = 0;
     while (index < declared.size() && declared[index].name != name) ++index;

@@ -209,14 +209,15 @@ std::optional<std::uint32_t> FilterLexer::code_unit() {
 
 Status FilterLexer::unicode(std::string& out) {
   const std::size_t begin = at_;
-  const Status wrong =
-      filter_error(begin, "expected \\u and four hexadecimal digits of a character");
+  const auto wrong = [begin] {
+    return filter_error(begin, "expected \\u and four hexadecimal digits of a character");
+  };
   const std::optional<std::uint32_t> first = code_unit();
-  if (!first || (*first >= 0xdc00 && *first <= 0xdfff)) return wrong;
+  if (!first || (*first >= 0xdc00 && *first <= 0xdfff)) return wrong();
   std::uint32_t code = *first;
   if (code >= 0xd800 && code <= 0xdbff) {  // the first half of a pair
     const std::optional<std::uint32_t> second = code_unit();
-    if (!second || *second < 0xdc00 || *second > 0xdfff) return wrong;
+    if (!second || *second < 0xdc00 || *second > 0xdfff) return wrong();
     code = 0x10000 + ((code - 0xd800) << 10) + (*second - 0xdc00);
   }
   const auto put = [&out](std::uint32_t byte) { out.push_back(static_cast<char>(byte)); };
