@@ -29,13 +29,17 @@ constexpr std::size_t kPairwiseNames = 16;
 // The parser and the padded copy of one thread.
 class Scratch {
  public:
-  // Copies the text and finds its structure, which checks UTF-8 and the quotes.
+  // Copies the text and finds its structure, which checks UTF-8 and the quotes. May throw
+  // std::bad_alloc.
   [[nodiscard]] simdjson::error_code open(std::string_view text, od::document& document) {
     if (text.size() > capacity_) grow(text.size());
     std::memcpy(buffer_.get(), text.data(), text.size());
     std::memset(buffer_.get() + text.size(), 0, simdjson::SIMDJSON_PADDING);
     const std::size_t padded = text.size() + simdjson::SIMDJSON_PADDING;
-    return parser_.iterate(buffer_.get(), text.size(), padded).get(document);
+    const auto error = parser_.iterate(buffer_.get(), text.size(), padded).get(document);
+    // The parser's own allocations, told apart from a text that is wrong.
+    if (error == simdjson::MEMALLOC) throw std::bad_alloc();
+    return error;
   }
 
   // Gives large buffers back; call when the document is done with.
@@ -110,8 +114,6 @@ Fault fault_of(simdjson::error_code error) {
       return "a string holds a control character that is not escaped";
     case simdjson::EMPTY:
       return "expected a JSON object";
-    case simdjson::MEMALLOC:
-      throw std::bad_alloc();
     default:
       return kSyntaxFault;
   }

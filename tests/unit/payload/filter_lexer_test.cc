@@ -1,5 +1,6 @@
 // Tests of engine/payload/filter_lexer.cc: every spelling becomes its token, strings are unescaped,
-// and an error names the byte at which it was found. One thread.
+// and an error names the byte at which it was found. Tokens are taken from the lexer directly, so
+// that the parser cannot hide a wrong one. One thread.
 #include "engine/payload/filter_lexer.h"
 
 #include <catch2/catch.hpp>

@@ -1,5 +1,6 @@
 // Tests of engine/payload/filter_value.cc: conversion, truth, equality and arithmetic of the filter
-// language, value by value, and the interpreter on a program. One thread.
+// language, value by value, and the interpreter on a program that is written down by hand, so that
+// the parser has no part in it. One thread.
 #include "engine/payload/filter_value.h"
 
 #include <catch2/catch.hpp>
