@@ -93,6 +93,9 @@ std::string RowId::to_string() const {
 }
 
 std::vector<float> Vector::to_floats() const {
+  if (bytes_.size() < vector_bytes(type_, dim_)) {
+    return {};
+  }
   std::vector<float> floats(dim_);
   const std::byte* data = bytes_.data();
   for (std::size_t i = 0; i < floats.size(); ++i) {
