@@ -70,10 +70,11 @@ const std::vector<Library>& libraries() {
 
 // Headers of the system and the compiler: free below the public headers and the examples.
 bool is_system(std::string_view header) {
-  static const Layers names = {"unistd.h",  "fcntl.h",    "signal.h", "poll.h",      "dirent.h",
-                               "pthread.h", "sched.h",    "dlfcn.h",  "immintrin.h", "arm_neon.h",
-                               "cpuid.h",   "execinfo.h", "spawn.h",  "x86intrin.h", "getopt.h",
-                               "stdlib.h",  "malloc.h",   "netdb.h",  "time.h",      "cxxabi.h"};
+  static const Layers names = {"unistd.h",   "fcntl.h",  "signal.h",   "poll.h",      "dirent.h",
+                               "pthread.h",  "sched.h",  "dlfcn.h",    "immintrin.h", "emmintrin.h",
+                               "arm_neon.h", "cpuid.h",  "execinfo.h", "spawn.h",     "x86intrin.h",
+                               "getopt.h",   "stdlib.h", "malloc.h",   "netdb.h",     "time.h",
+                               "cxxabi.h"};
   return header.starts_with("sys/") || header.starts_with("linux/") ||
          header.starts_with("netinet/") || header.starts_with("sanitizer/") ||
          names.contains(header);
@@ -141,7 +142,7 @@ bool is_isa_file(std::string_view path) {
 }
 
 bool isa_may_include(std::string_view header) {
-  static const Layers names = {"cstdint",    "cstddef",       "immintrin.h",
+  static const Layers names = {"cstdint",    "cstddef",       "immintrin.h", "emmintrin.h",
                                "arm_neon.h", "sys/syscall.h", "unistd.h"};
   return names.contains(header) || header.starts_with("engine/scan/kernels");
 }
