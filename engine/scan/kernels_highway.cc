@@ -125,8 +125,11 @@ void sum_tile(const FloatTile& tile) {
     for (; query + kQueryBlock <= tile.query_count; query += kQueryBlock) {
       sum_block<kind, type, kQueryBlock, kRowBlock>(tile, query, row);
     }
+    // A query alone reads row after row, for several at once are a pattern that prefetchers do not
+    // foresee: 22 GB/s instead of 14 where memory gives 25.
     for (; query < tile.query_count; ++query) {
-      sum_block<kind, type, 1, kRowBlock>(tile, query, row);
+      for (std::uint32_t r = 0; r < kRowBlock; ++r)
+        sum_block<kind, type, 1, 1>(tile, query, row + r);
     }
   }
   for (; row < tile.row_count; ++row) {
