@@ -86,9 +86,11 @@ bool is_member(std::string_view code, std::size_t column) {
 }
 
 // Out of memory is the one failure that travels as an exception inside the engine, as it does from
-// the standard library; the public border turns it into a Status.
+// the standard library; the public border turns it into a Status. Passing on what was caught is no
+// throw.
 bool is_out_of_memory(std::string_view code, const Word& word) {
-  return word.text == "throw" && code.substr(word.column).starts_with("throw std::bad_alloc");
+  const std::string_view rest = code.substr(word.column);
+  return rest.starts_with("throw std::bad_alloc") || rest.starts_with("throw;");
 }
 
 template <std::size_t N>
