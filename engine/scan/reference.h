@@ -1,8 +1,8 @@
 // The reference scorer: the obvious double-precision distance, in one fixed order of operations. It
-// alone decides what a search answers, so that a reply never depends on the backend. Comes after the
-// scanners, used by rescore and by every test as the truth.
-// Any thread. Always holds: the same bytes give the same bits on every machine (no contraction, no
-// reordering: its file is compiled with -ffp-contract=off).
+// alone decides what a search answers, so that a reply never depends on the backend. Comes after
+// the scanners, used by rescore and by every test as the truth. Any thread. Always holds: the same
+// bytes give the same bits on every machine (no contraction, no reordering: its file is compiled
+// with -ffp-contract=off).
 #pragma once
 
 #include <cstddef>

@@ -2,10 +2,10 @@
 // (distance, then id), and says whether that is proven to be the exact answer. Comes after the
 // scanner, before the collection fills in ids and payloads. Runs on the searching thread.
 //
-// Proof of the certificate: let d_k be the k-th reference distance among the candidates. A row outside
-// has a reference distance of at least floor. If floor > d_k it comes after all k; if floor == d_k it
-// could tie and win by its id, so equality does not certify. When the list held every eligible row
-// (floor = +infinity) the answer is exact also with fewer than k.
+// Proof of the certificate: let d_k be the k-th reference distance among the candidates. A row
+// outside has a reference distance of at least floor. If floor > d_k it comes after all k; if floor
+// == d_k it could tie and win by its id, so equality does not certify. When the list held every
+// eligible row (floor = +infinity) the answer is exact also with fewer than k.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +33,7 @@ struct Decision {
 // Fills `best` with at most k rows, sorted; reuses its memory. Rows above query.limit are left out.
 // Candidates that cannot make it (lower bound above the k-th distance so far) are not scored.
 [[nodiscard]] Decision rescore(const RowShape& shape, std::span<const ScanBlock> blocks,
-                               const ScanQuery& query, std::uint32_t k,
-                               QueryCandidates& candidates, std::vector<Scored>& best);
+                               const ScanQuery& query, std::uint32_t k, QueryCandidates& candidates,
+                               std::vector<Scored>& best);
 
 }  // namespace vecserve::engine

@@ -1,7 +1,7 @@
 // The seam between what a search asks and what computes it. A Scanner proposes candidates, fast and
-// with proven bounds; rescore decides among them with the reference scorer. Comes after plan, before
-// rescore; every implementation (each CPU kernel table, the GPU, the graph's exact tail) obeys the
-// contract below and is held to it by tests/conformance/scanner_test.cc.
+// with proven bounds; rescore decides among them with the reference scorer. Comes after plan,
+// before rescore; every implementation (each CPU kernel table, the GPU, the graph's exact tail)
+// obeys the contract below and is held to it by tests/conformance/scanner_test.cc.
 //
 // Contract of scan(), for every query q of the request:
 //  - q's list holds distinct eligible rows: bit set in q's mask, position below the block's count.
@@ -12,7 +12,8 @@
 //    bound is above q.limit may be left out. It may hold more than q.want (up to a small multiple).
 //  - Rows whose approximate score is not a number or not finite stay candidates (lower = -infinity
 //    unless a better bound is proven).
-//  - The order of the list means nothing. Nothing is allocated once a scanner has served a request of
+//  - The order of the list means nothing. Nothing is allocated once a scanner has served a request
+//  of
 //    that size; buffers of ScanResult are kept and reused by the caller.
 //  - request.stop is looked at between blocks; when it says stop, scan returns early with
 //    stopped = true and lists that mean nothing.
@@ -54,10 +55,11 @@ struct ScanBlock {
   std::uint32_t count = 0;  // rows [0, count) exist
 };
 
-// Which rows are eligible, one entry per block of the request: live bits, expiry and filter together.
+// Which rows are eligible, one entry per block of the request: live bits, expiry and filter
+// together.
 struct ScanMask {
-  std::vector<const std::uint64_t*> words;    // per block; null: no row of it
-  std::vector<std::uint32_t> eligible;        // per block, bits set
+  std::vector<const std::uint64_t*> words;  // per block; null: no row of it
+  std::vector<std::uint32_t> eligible;      // per block, bits set
 };
 
 struct ScanQuery {
@@ -66,10 +68,10 @@ struct ScanQuery {
   // For all others: the query as floats, exactly; 64-byte aligned, padded with zeros to a multiple
   // of 16; else null.
   const float* f32 = nullptr;
-  double norm = 0.0;            // Euclidean norm of f32, rounded up
-  std::uint32_t want = 0;       // candidates wanted, at least 1
+  double norm = 0.0;                                       // Euclidean norm of f32, rounded up
+  std::uint32_t want = 0;                                  // candidates wanted, at least 1
   double limit = std::numeric_limits<double>::infinity();  // no row further than this matters
-  std::uint32_t mask = 0;       // index into ScanRequest::masks
+  std::uint32_t mask = 0;                                  // index into ScanRequest::masks
 };
 
 struct ScanRequest {
