@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "engine/collection_core.h"
@@ -78,30 +79,33 @@ class Group {
     runtime_.sequence.store(sequence_, std::memory_order_release);
     runtime_.commits.fetch_add(1, std::memory_order_relaxed);
     runtime_.commit_writes.fetch_add(staged_.size(), std::memory_order_relaxed);
-    for (WriteOp* op : staged_) {
-      op->result.durability = durability_;
+    for (const auto* ops : {&staged_, &echoes_}) {
+      for (WriteOp* op : *ops) {
+        op->result.durability = durability_;
+      }
     }
   }
 
  private:
   Status writable(const WriteOp& op) const {
     VECSERVE_TRY(op.core->usable());
-    if (runtime_.read_only) {
-      return {StatusCode::failed_precondition, "the database is open read-only"};
-    }
-    return {};
+    return runtime_.writable();
   }
 
-  // A request id seen before, here or in this very group: the first outcome again.
-  bool replay(WriteOp& op) const {
+  // A request id seen before, here or in this very group: the first outcome again. One that was
+  // staged in this group shares the fate of the group.
+  bool replay(WriteOp& op) {
     const RequestId& id = op.options.request_id;
     if (id.empty()) {
       return false;
     }
     std::optional<RequestOutcome> outcome = runtime_.requests.find(id);
-    for (const StoreBatch::Request& request : batch_.requests) {
-      if (request.id == id) {
-        outcome = request.outcome;
+    if (!outcome.has_value()) {
+      for (const StoreBatch::Request& request : batch_.requests) {
+        if (request.id == id) {
+          outcome = request.outcome;
+          echoes_.push_back(&op);
+        }
       }
     }
     if (!outcome.has_value()) {
@@ -122,17 +126,20 @@ class Group {
   }
 
   void refuse(const Status& why) {
-    for (WriteOp* op : staged_) {
-      op->status = why;
-    }
     if (why.code() != StatusCode::resource_exhausted) {
       runtime_.degrade(why.message());
+    }
+    for (const auto* ops : {&staged_, &echoes_}) {
+      for (WriteOp* op : *ops) {
+        op->status = why;
+      }
     }
   }
 
   Runtime& runtime_;
   std::vector<std::unique_ptr<Stage>> stages_;
   std::vector<WriteOp*> staged_;
+  std::vector<WriteOp*> echoes_;  // repeat the request id of a staged one
   StoreBatch batch_;
   Durability durability_ = runtime_.options.durability;
   std::uint64_t sequence_;
@@ -141,23 +148,30 @@ class Group {
 
 }  // namespace
 
-void commit_group(Runtime& runtime, std::span<WriteOp* const> group) {
-  if (group.front()->kind == WriteOp::Kind::exclusive) {
-    WriteOp& op = *group.front();
-    op.status = guarded([&] { return op.exclusive(); });
-    return;
-  }
-  const Status failed = guarded([&] {
-    Group work(runtime);
-    for (WriteOp* op : group) {
-      work.stage(*op);
+void commit_group(Runtime& runtime, std::span<WriteOp* const> group) noexcept {
+  try {
+    if (group.front()->kind == WriteOp::Kind::exclusive) {
+      WriteOp& op = *group.front();
+      op.status = guarded([&] { return op.exclusive(); });
+      return;
     }
-    work.commit();
-    return Status();
-  });
-  if (!failed.ok()) {
+    const Status failed = guarded([&] {
+      Group work(runtime);
+      for (WriteOp* op : group) {
+        work.stage(*op);
+      }
+      work.commit();
+      return Status();
+    });
+    if (!failed.ok()) {
+      for (WriteOp* op : group) {
+        op->status = failed;
+      }
+    }
+  } catch (...) {
+    // Not even the memory for an error could be had.
     for (WriteOp* op : group) {
-      op->status = failed;
+      op->status = std::move(op->out_of_memory);
     }
   }
 }

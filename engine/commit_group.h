@@ -2,7 +2,8 @@
 // publishes them. Comes after the committer, before the store; the only place where rows change.
 // Runs on whichever writer leads; nothing else changes rows, indexes or counters meanwhile.
 // Always holds: durable, then visible, then answered. A write that cannot be applied gets its own
-// error and leaves the others alone; when the store fails, none of the group was applied.
+// error and leaves the others alone; when the store fails, none of the group was applied. No
+// exception leaves: a leader that dies would leave every waiting writer behind.
 #pragma once
 
 #include <span>
@@ -12,6 +13,6 @@
 
 namespace vecserve::engine {
 
-void commit_group(Runtime& runtime, std::span<WriteOp* const> group);
+void commit_group(Runtime& runtime, std::span<WriteOp* const> group) noexcept;
 
 }  // namespace vecserve::engine

@@ -61,6 +61,15 @@ void Committer::take_group() {
   }
 }
 
+std::size_t Committer::waiting() const {
+  const std::lock_guard lock(mutex_);
+  std::size_t count = 0;
+  for (const WriteOp* op = first_; op != nullptr; op = op->next) {
+    ++count;
+  }
+  return leading_ ? count - group_.size() : count;
+}
+
 Status Committer::exclusively(std::function<Status()> body) {
   WriteOp op;
   op.kind = WriteOp::Kind::exclusive;

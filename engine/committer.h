@@ -30,11 +30,15 @@ class Committer {
   // Runs `body` with no commit under way and returns what it returns.
   [[nodiscard]] Status exclusively(std::function<Status()> body);
 
+  // How many ops wait and are not part of the group that is under way. Any thread;
+  // walks the queue.
+  [[nodiscard]] std::size_t waiting() const;
+
  private:
   void take_group();
 
   Process process_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   // Guarded by mutex_.
   WriteOp* first_ = nullptr;
   WriteOp* last_ = nullptr;

@@ -46,7 +46,7 @@ Status check_sizes(std::span<const RowInput> rows, const RowShape& shape) {
     if (payload > limits::payload_bytes_max) {
       return Status::invalid_argument("payload", "longer than 1 MiB");
     }
-    bytes += payload + shape.row_bytes + limits::id_bytes_max;
+    bytes += payload + shape.row_bytes + (row.id.is_number() ? 8 : row.id.bytes().size());
     if (bytes > limits::batch_bytes_max) {
       return Status::invalid_argument("rows", "more than 1 GiB in one write");
     }

@@ -27,9 +27,15 @@ void RequestLog::add(const RequestId& id, const RequestOutcome& outcome) {
 }
 
 void RequestLog::remove(const RequestId& id) {
-  if (outcomes_.erase(id) != 0) {
-    std::erase(order_, id);
+  if (outcomes_.erase(id) == 0) {
+    return;
   }
+  // From the back: what is taken out came in last.
+  auto at = order_.end();
+  do {
+    --at;
+  } while (!(*at == id));
+  order_.erase(at);
 }
 
 void RequestLog::trim() {

@@ -18,15 +18,34 @@ Runtime::Runtime(const DatabaseOptions& options_in, const KernelTable& kernels_i
       lanes([this] { return make_cpu_scanner(kernels, pool); }),
       committer([this](std::span<WriteOp* const> group) { commit_group(*this, group); }) {}
 
+Status Runtime::writable() const {
+  if (closed.load(std::memory_order_acquire)) {
+    return {StatusCode::unavailable, "the database is closed"};
+  }
+  if (read_only) {
+    return {StatusCode::failed_precondition, "the database is open read-only"};
+  }
+  if (is_degraded_.load(std::memory_order_acquire)) {
+    return {StatusCode::io_error, "read-only until it is opened again: " + degraded()};
+  }
+  return {};
+}
+
 std::string Runtime::degraded() const {
   const std::lock_guard lock(degraded_mutex_);
   return degraded_;
 }
 
-void Runtime::degrade(const std::string& why) {
+void Runtime::degrade(const std::string& why) noexcept {
   const std::lock_guard lock(degraded_mutex_);
   if (degraded_.empty()) {
-    degraded_ = why;
+    degraded_ = "a write failed";  // fits into the string itself
+    try {
+      degraded_ = why.empty() ? degraded_ : why;
+    } catch (...) {
+      // The short reason stays.
+    }
+    is_degraded_.store(true, std::memory_order_release);
   }
 }
 

@@ -41,14 +41,19 @@ struct Runtime {
   std::atomic<std::uint64_t> commits{0};
   std::atomic<std::uint64_t> commit_writes{0};
 
+  // ok, or why no write can be taken now: closed, opened read-only, or degraded.
+  [[nodiscard]] Status writable() const;
   // Why writes are refused although the database was opened for writing; "" when they are not.
   [[nodiscard]] std::string degraded() const;
-  void degrade(const std::string& why);
+  // From here on every write gets io_error. Never throws; when memory is out the reason is a short
+  // one.
+  void degrade(const std::string& why) noexcept;
 
   // -- The committing thread only ---------------------------------------------------------------
   RequestLog requests;
 
  private:
+  std::atomic<bool> is_degraded_{false};
   mutable std::mutex degraded_mutex_;
   std::string degraded_;  // guarded by degraded_mutex_
 };

@@ -19,9 +19,7 @@ Status begin(const std::shared_ptr<CollectionCore>& core, WriteOp::Kind kind,
              const WriteOptions& options, WriteOp& op) {
   VECSERVE_TRY(core->usable());
   VECSERVE_TRY(options.validate());
-  if (core->runtime->read_only) {
-    return {StatusCode::failed_precondition, "the database is open read-only"};
-  }
+  VECSERVE_TRY(core->runtime->writable());
   op.kind = kind;
   op.core = core;
   op.options = options;

@@ -62,6 +62,8 @@ struct WriteOp {
 
   Status status;
   WriteResult result;
+  // Made beforehand, so that the leader can report this much even when it gets no memory at all.
+  Status out_of_memory{StatusCode::resource_exhausted, "out of memory"};
 
   // The committer's own.
   WriteOp* next = nullptr;

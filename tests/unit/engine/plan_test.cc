@@ -1,0 +1,53 @@
+// Checks engine/plan: how many threads a scan is worth and how many candidates are asked for.
+// Single-threaded.
+#include "engine/plan.h"
+
+#include <catch2/catch.hpp>
+#include <cstdint>
+
+#include "engine/base/limits.h"
+
+namespace {
+
+using namespace vecserve::engine;
+
+std::uint32_t threads(std::uint64_t rows, std::uint64_t bytes, std::uint32_t queries,
+                      std::uint32_t most) {
+  return plan_search({rows, bytes, queries, most}).threads;
+}
+
+TEST_CASE("plan: small scans stay on the caller's thread", "[engine]") {
+  CHECK(threads(0, 512, 1, 16) == 1);
+  CHECK(threads(1'000, 512, 1, 16) == 1);
+  CHECK(threads(1'000'000, 512, 0, 16) <= 16);
+  CHECK(threads(0, 0, 0, 0) == 1);
+}
+
+TEST_CASE("plan: one thread for each half mebibyte, up to what there is", "[engine]") {
+  CHECK(threads(2'047, 512, 1, 16) == 1);
+  CHECK(threads(2'048, 512, 1, 16) == 2);
+  CHECK(threads(4'096, 512, 1, 16) == 4);
+  CHECK(threads(1'000'000, 512, 1, 16) == 16);
+  CHECK(threads(1'000'000, 512, 1, 1) == 1);
+}
+
+TEST_CASE("plan: queries of a batch count once for every four", "[engine]") {
+  CHECK(threads(1'024, 512, 4, 64) == 1);
+  CHECK(threads(1'024, 512, 5, 64) == 2);
+  CHECK(threads(1'024, 512, 8, 64) == 2);
+  CHECK(threads(1'024, 512, 64, 64) == 16);
+}
+
+TEST_CASE("plan: the largest request there can be does not overflow", "[engine]") {
+  CHECK(threads(limits::slots_max / 65'536, 65'536 * 4, limits::queries_max, 256) >= 1);
+}
+
+TEST_CASE("plan: more candidates are wanted than answers, for every k", "[engine]") {
+  CHECK(candidates_wanted(1) == 9);
+  CHECK(candidates_wanted(10) == 19);
+  CHECK(candidates_wanted(1'000) == 1'133);
+  CHECK(candidates_wanted(limits::range_rows_max + 1) > limits::range_rows_max + 1);
+  CHECK(candidates_wanted(UINT32_MAX) == UINT32_MAX);
+}
+
+}  // namespace
