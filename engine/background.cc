@@ -29,7 +29,11 @@ void Background::run() {
   std::unique_lock lock(mutex_);
   while (!wake_.wait_for(lock, period_, [this] { return stopping_; })) {
     lock.unlock();
-    pass_();
+    try {
+      pass_();
+    } catch (...) {
+      // Out of memory even for an error: the next pass may do better.
+    }
     lock.lock();
   }
 }

@@ -111,7 +111,7 @@ Result<Database> open_for_testing(const std::string& path, const DatabaseOptions
 
 Status run_maintenance(Database& database) {
   DatabaseCore* const core = DatabaseAccess::core(database);
-  return core != nullptr ? core->maintain() : moved_from();
+  return core != nullptr ? core->maintain(true) : moved_from();
 }
 
 }  // namespace engine

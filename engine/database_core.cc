@@ -35,6 +35,7 @@ Result<std::unique_ptr<Store>> open_store(const DatabaseCore::OpenCall& call) {
   options.durability = call.options.durability;
   options.write_buffer_bytes = call.options.write_buffer_bytes;
   options.rocksdb_env = call.hooks.rocksdb_env;
+  options.clock = call.hooks.clock;
   return open_rocks_store(options);
 }
 
@@ -85,7 +86,9 @@ DatabaseCore::DatabaseCore(std::string path, std::shared_ptr<Runtime> runtime, C
     const auto period = options.expire_every_ms > 0
                             ? std::chrono::milliseconds(options.expire_every_ms)
                             : kMaintenancePeriod;
-    background_ = std::make_unique<Background>(period, [this] { static_cast<void>(maintain()); });
+    const bool expire = options.expire_every_ms > 0;
+    background_ = std::make_unique<Background>(
+        period, [this, expire] { static_cast<void>(maintain(expire)); });
   }
 }
 
@@ -102,16 +105,6 @@ std::vector<std::shared_ptr<CollectionCore>> DatabaseCore::collections() const {
   return all;
 }
 
-Status DatabaseCore::writable() const {
-  if (runtime_->closed.load(std::memory_order_acquire)) {
-    return {StatusCode::unavailable, "the database is closed"};
-  }
-  if (runtime_->read_only) {
-    return {StatusCode::failed_precondition, "the database is open read-only"};
-  }
-  return {};
-}
-
 Status DatabaseCore::apply_alone(StoreBatch& batch) {
   batch.sequence = runtime_->sequence.load(std::memory_order_relaxed) + 1;
   const Status stored = runtime_->store->apply(batch, Durability::sync);
@@ -125,14 +118,14 @@ Status DatabaseCore::apply_alone(StoreBatch& batch) {
 
 Result<std::shared_ptr<CollectionCore>> DatabaseCore::create(std::string_view name,
                                                              const CollectionOptions& options) {
-  VECSERVE_TRY(writable());
+  VECSERVE_TRY(runtime_->writable());
   if (!is_valid_name(name)) {
     return Status::invalid_argument("name", "must be 1 to 64 of A-Z a-z 0-9 _ -");
   }
   VECSERVE_TRY(options.validate());
   std::shared_ptr<CollectionCore> core;
   const Status created = runtime_->committer.exclusively([&] {
-    VECSERVE_TRY(writable());
+    VECSERVE_TRY(runtime_->writable());
     if (find(name).ok()) {
       return Status(StatusCode::already_exists, "collection \"" + std::string(name) + "\" exists");
     }
@@ -172,9 +165,9 @@ Result<std::shared_ptr<CollectionCore>> DatabaseCore::find(std::string_view name
 }
 
 Status DatabaseCore::drop(std::string_view name) {
-  VECSERVE_TRY(writable());
+  VECSERVE_TRY(runtime_->writable());
   return runtime_->committer.exclusively([&] {
-    VECSERVE_TRY(writable());
+    VECSERVE_TRY(runtime_->writable());
     const Result<std::shared_ptr<CollectionCore>> core = find(name);
     VECSERVE_TRY(core.status());
     StoreBatch batch;
@@ -241,20 +234,29 @@ DatabaseStats DatabaseCore::stats() const {
   return stats;
 }
 
-Status DatabaseCore::maintain() {
+Status DatabaseCore::maintain(const std::shared_ptr<CollectionCore>& core, bool expire) {
+  if (expire) {
+    VECSERVE_TRY(expire_rows(core).status());
+  }
+  if (runtime_->options.rewrite_below_live_share > 0.0) {
+    VECSERVE_TRY(rewrite_sparse_blocks(core).status());
+  }
+  return {};
+}
+
+Status DatabaseCore::maintain(bool expire) {
   return guarded([&] {
     const std::lock_guard lock(maintenance_mutex_);
-    VECSERVE_TRY(writable());
+    VECSERVE_TRY(runtime_->writable());
+    Status first;
     for (const auto& core : collections()) {
-      if (core->dropped.load(std::memory_order_acquire)) {
-        continue;
-      }
-      VECSERVE_TRY(expire_rows(core).status());
-      if (runtime_->options.rewrite_below_live_share > 0.0) {
-        VECSERVE_TRY(rewrite_sparse_blocks(core).status());
+      Status status = maintain(core, expire);
+      // One that was dropped meanwhile needs no care.
+      if (!status.ok() && first.ok() && !core->dropped.load(std::memory_order_acquire)) {
+        first = std::move(status);
       }
     }
-    return Status();
+    return first;
   });
 }
 

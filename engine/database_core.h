@@ -40,11 +40,13 @@ class DatabaseCore {
   [[nodiscard]] Result<VerifyReport> verify() const;
   [[nodiscard]] DatabaseStats stats() const;
   [[nodiscard]] Status close();
-  [[nodiscard]] Status maintain();
+  // Rewrites sparse blocks and, if told to, removes expired rows first. A collection that fails
+  // does not keep the others waiting; the first error is returned.
+  [[nodiscard]] Status maintain(bool expire);
 
  private:
-  [[nodiscard]] Status writable() const;
   [[nodiscard]] std::vector<std::shared_ptr<CollectionCore>> collections() const;
+  [[nodiscard]] Status maintain(const std::shared_ptr<CollectionCore>& core, bool expire);
   // On the committing thread.
   [[nodiscard]] Status apply_alone(StoreBatch& batch);
 

@@ -1,19 +1,21 @@
 // See expire.h.
 // Runs on the background thread, or on a caller of maintenance in tests.
-// Always holds: at most kRowsPerWrite rows go into one write, so that other writers wait little.
+// Always holds: at most kRowsPerWrite rows go into one write, so that other writers wait little;
+// rows_expired counts each write that was applied, also when a later one fails.
 #include "engine/expire.h"
 
 #include <bit>
 #include <utility>
 #include <vector>
 
+#include "engine/base/limits.h"
 #include "engine/write.h"
 
 namespace vecserve::engine {
 
 namespace {
 
-constexpr std::size_t kRowsPerWrite = 8'192;
+constexpr std::size_t kRowsPerWrite = limits::block_rows_max;
 
 void collect_expired(const BlockView& view, std::uint64_t now_ms, std::vector<SlotToErase>& slots) {
   for (std::size_t w = 0; w < (std::size_t{view.count} + 63) / 64; ++w) {
@@ -36,17 +38,24 @@ Result<std::uint64_t> expire_rows(const std::shared_ptr<CollectionCore>& core) {
   const std::uint64_t now_ms = core->runtime->clock.unix_ms();
   std::uint64_t removed = 0;
   std::vector<SlotToErase> slots;
+  const auto remove = [&]() -> Status {
+    const Result<WriteResult> written = erase_slots(core, std::exchange(slots, {}), {});
+    VECSERVE_TRY(written.status());
+    core->tallies.rows_expired.fetch_add(written->rows, std::memory_order_relaxed);
+    removed += written->rows;
+    return {};
+  };
   for (std::size_t b = 0; b < rows->block_count(); ++b) {
-    if (rows->view(b).block->first_expiry_ms() <= now_ms) {
-      collect_expired(rows->view(b), now_ms, slots);
+    const BlockView& view = rows->view(b);
+    if (view.block->first_expiry_ms() > now_ms) {
+      continue;
     }
-    if (!slots.empty() && (slots.size() >= kRowsPerWrite || b + 1 == rows->block_count())) {
-      const Result<WriteResult> written = erase_slots(core, std::exchange(slots, {}), {});
-      VECSERVE_TRY(written.status());
-      removed += written->rows;
+    if (slots.size() + view.live->live > kRowsPerWrite) {
+      VECSERVE_TRY(remove());
     }
+    collect_expired(view, now_ms, slots);
   }
-  core->tallies.rows_expired.fetch_add(removed, std::memory_order_relaxed);
+  VECSERVE_TRY(remove());
   return removed;
 }
 

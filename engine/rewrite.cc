@@ -5,6 +5,7 @@
 
 #include <bit>
 #include <mutex>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -16,33 +17,47 @@ namespace {
 
 using Blocks = std::vector<std::shared_ptr<RowBlock>>;
 
-// Adjacent sparse blocks whose live rows fit into one.
+// Adjacent blocks with room to spare whose live rows fit into one.
 struct Run {
   std::size_t first = 0;
   std::size_t last = 0;  // one past
   std::uint64_t live = 0;
+  std::uint64_t rows = 0;
 };
 
-bool is_sparse(const BlockView& view, double share) {
-  return static_cast<double>(view.live->live) < share * static_cast<double>(view.count);
+bool below(std::uint64_t live, double share, std::uint64_t of) {
+  return static_cast<double>(live) < share * static_cast<double>(of);
 }
 
-std::vector<Run> find_runs(const RowSet& rows, double share, std::uint32_t capacity) {
-  std::vector<Run> runs;
-  for (std::size_t b = 0; b + 1 < rows.block_count(); ++b) {
+// The first run at or after block `from` that is worth copying: its rows are mostly dead, or it has
+// several blocks (small ones, left by earlier passes) that become one.
+std::optional<Run> find_run(const RowSet& rows, std::size_t from, double share,
+                            std::uint32_t capacity) {
+  const auto worth = [&](const Run& run) {
+    return run.last - run.first > 1 || (run.last > run.first && below(run.live, share, run.rows));
+  };
+  Run run{from, from};
+  for (std::size_t b = from; b + 1 < rows.block_count(); ++b) {
     const BlockView& view = rows.view(b);
-    if (!is_sparse(view, share)) {
+    const bool spare = below(view.live->live, share, capacity);
+    // Slots of one block span less than 2^32.
+    const std::uint64_t span =
+        view.block->slot(view.count - 1) - rows.view(run.first).block->slot(0);
+    if (!spare || run.live + view.live->live > capacity || span > UINT32_MAX) {
+      if (worth(run)) {
+        return run;
+      }
+      run = {b, b};
+    }
+    if (!spare) {
+      run = {b + 1, b + 1};
       continue;
     }
-    const bool joins =
-        !runs.empty() && runs.back().last == b && runs.back().live + view.live->live <= capacity;
-    if (!joins) {
-      runs.push_back({b, b, 0});
-    }
-    runs.back().last = b + 1;
-    runs.back().live += view.live->live;
+    run.last = b + 1;
+    run.live += view.live->live;
+    run.rows += view.count;
   }
-  return runs;
+  return worth(run) ? std::optional<Run>(run) : std::nullopt;
 }
 
 void copy_rows(const BlockView& from, std::span<FieldValue> fields, RowBlock& to) {
@@ -59,6 +74,7 @@ void copy_rows(const BlockView& from, std::span<FieldValue> fields, RowBlock& to
   }
 }
 
+// One block, or none when all rows are dead.
 Blocks make_fresh(const CollectionCore& core, const RowSet& rows, const Run& run) {
   Blocks fresh;
   std::vector<FieldValue> fields(core.options.fields.size());
@@ -67,11 +83,11 @@ Blocks make_fresh(const CollectionCore& core, const RowSet& rows, const Run& run
     if (view.live->live == 0) {
       continue;
     }
-    // Slots of one block span less than 2^32, but those of a run may not.
-    if (fresh.empty() || !fresh.back()->accepts(view.block->slot(view.count - 1))) {
-      fresh.push_back(make_payload_block(core.shape, core.options.fields));
+    if (fresh.empty()) {
+      fresh.push_back(
+          make_payload_block(core.shape, core.options.fields, AlignedBuffer::Use::sparse));
     }
-    copy_rows(view, fields, *fresh.back());
+    copy_rows(view, fields, *fresh.front());
   }
   return fresh;
 }
@@ -92,21 +108,27 @@ Status swap_in(CollectionCore& core, const Blocks& old_blocks, const Blocks& fre
 
 Result<std::uint64_t> rewrite_sparse_blocks(const std::shared_ptr<CollectionCore>& core) {
   const double share = core->runtime->options.rewrite_below_live_share;
-  const std::shared_ptr<const RowSet> rows = core->snapshot();
   std::uint64_t given_back = 0;
-  for (const Run& run : find_runs(*rows, share, core->shape.capacity)) {
+  std::size_t from = 0;
+  for (;;) {
     VECSERVE_TRY(core->usable());
+    // Pinned anew for each run, or the old blocks of all of them would stay until the end.
+    const std::shared_ptr<const RowSet> rows = core->snapshot();
+    const std::optional<Run> run = find_run(*rows, from, share, core->shape.capacity);
+    if (!run.has_value()) {
+      return given_back;
+    }
     Blocks old_blocks;
-    for (std::size_t b = run.first; b < run.last; ++b) {
+    for (std::size_t b = run->first; b < run->last; ++b) {
       old_blocks.push_back(rows->view(b).block);
     }
-    const Blocks fresh = make_fresh(*core, *rows, run);
+    const Blocks fresh = make_fresh(*core, *rows, *run);
     VECSERVE_TRY(
         core->runtime->committer.exclusively([&] { return swap_in(*core, old_blocks, fresh); }));
+    core->tallies.blocks_rewritten.fetch_add(old_blocks.size(), std::memory_order_relaxed);
     given_back += old_blocks.size();
+    from = run->first + fresh.size();
   }
-  core->tallies.blocks_rewritten.fetch_add(given_back, std::memory_order_relaxed);
-  return given_back;
 }
 
 }  // namespace vecserve::engine
