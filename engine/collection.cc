@@ -28,10 +28,12 @@ Status no_collection() {
 // Runs body(core) behind the border that no exception crosses.
 template <typename Core, typename F>
 auto call(const Core& core, F&& body) -> decltype(body()) {
-  if (core == nullptr) {
-    return no_collection();
-  }
-  return engine::guarded(std::forward<F>(body));
+  return engine::guarded([&]() -> decltype(body()) {
+    if (core == nullptr) {
+      return no_collection();
+    }
+    return body();
+  });
 }
 
 CollectionStats gather_stats(const engine::CollectionCore& core) {
@@ -48,10 +50,7 @@ CollectionStats gather_stats(const engine::CollectionCore& core) {
     stats.index_bytes += block.index_bytes();
     stats.payload_bytes += engine::columns_of(block).memory_bytes();
   }
-  if (rows->block_count() > 0) {
-    const engine::BlockView& last = rows->view(rows->block_count() - 1);
-    stats.slots = last.block->slot(last.count - 1) + 1;
-  }
+  stats.slots = core.slots.load(std::memory_order_relaxed);
   stats.index_bytes += core.index.memory_bytes();
   const engine::CollectionCore::Tallies& tallies = core.tallies;
   stats.writes = tallies.writes.load(std::memory_order_relaxed);
@@ -139,12 +138,14 @@ Result<SearchResult> Collection::range_search(std::span<const Query> queries,
 }
 
 Result<Row> Collection::get(const RowId& id, const GetOptions& options) const {
-  Result<std::vector<std::optional<Row>>> rows = multi_get(std::span(&id, 1), options);
-  VECSERVE_TRY(rows.status());
-  if (!rows->front().has_value()) {
-    return {StatusCode::not_found, "there is no row " + id.to_string()};
-  }
-  return std::move(*rows->front());
+  return call(core_, [&]() -> Result<Row> {
+    auto rows = engine::read_rows(*core_, std::span(&id, 1), &options);
+    VECSERVE_TRY(rows.status());
+    if (!rows->front().has_value()) {
+      return {StatusCode::not_found, "there is no row " + id.to_string()};
+    }
+    return std::move(*rows->front());
+  });
 }
 
 Result<std::vector<std::optional<Row>>> Collection::multi_get(std::span<const RowId> ids,

@@ -34,8 +34,7 @@ class CollectionCore {
   const RowShape shape;
 
   // -- Any thread -------------------------------------------------------------------------------
-  // The rows as
-  // of now. Costs a lock of a few nanoseconds.
+  // The rows as of now. Costs a lock of a few nanoseconds.
   [[nodiscard]] std::shared_ptr<const RowSet> snapshot() const;
   // ok, or why nothing can be done with the collection any more.
   [[nodiscard]] Status usable() const;
@@ -58,6 +57,8 @@ class CollectionCore {
     std::atomic<std::uint64_t> rows_expired{0};
   };
   mutable Tallies tallies;
+  // counters.next_slot for those who may not read counters; trails it by a publication at most.
+  std::atomic<std::uint64_t> slots{0};
 
   // -- The committing thread only ---------------------------------------------------------------
   CollectionCounters counters;

@@ -72,11 +72,7 @@ void CursorState::refill(std::uint32_t wanted) {
   exhausted_ = !dropped;
 }
 
-Result<std::vector<Row>> CursorState::next(std::uint32_t limit) {
-  if (limit == 0 || limit > limits::page_rows_max) {
-    return Status::invalid_argument("limit", "must be between 1 and 100000");
-  }
-  std::vector<Row> page;
+void CursorState::take(std::uint32_t limit, std::vector<Row>& page) {
   while (page.size() < limit && !done()) {
     if (at_ == order_.size()) {
       refill(limit);
@@ -87,6 +83,24 @@ Result<std::vector<Row>> CursorState::next(std::uint32_t limit) {
                               options_.with_payload, options_.with_vector));
       position = page.back().id;
     }
+  }
+}
+
+Result<std::vector<Row>> CursorState::next(std::uint32_t limit) {
+  if (limit == 0 || limit > limits::page_rows_max) {
+    return Status::invalid_argument("limit", "must be between 1 and 100000");
+  }
+  std::vector<Row> page;
+  std::optional<RowId> start = position;
+  try {
+    take(limit, page);
+  } catch (...) {
+    // The page is lost with the exception: the next call gathers its rows again.
+    position = std::move(start);
+    order_.clear();
+    at_ = 0;
+    exhausted_ = false;
+    throw;
   }
   return page;
 }

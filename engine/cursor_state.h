@@ -25,6 +25,7 @@ struct CursorState {
 
  private:
   void refill(std::uint32_t wanted);
+  void take(std::uint32_t limit, std::vector<Row>& page);
 
   std::shared_ptr<const CollectionCore> core_;
   ScanOptions options_;

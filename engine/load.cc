@@ -49,6 +49,7 @@ Status Loader::add_collection(const StoredCollection& stored, std::uint32_t part
   loading->core =
       std::make_shared<CollectionCore>(runtime_, stored.id, stored.name, stored.options);
   loading->core->counters = stored.counters;
+  loading->core->slots.store(stored.counters.next_slot, std::memory_order_relaxed);
   loading->parts.resize(parts);
   loading_[stored.id] = std::move(loading);
   return {};

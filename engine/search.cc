@@ -45,6 +45,12 @@ class StageTimer {
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
+Status stopped(const SearchCall& call) {
+  return call.stop.cancelled()
+             ? Status(StatusCode::cancelled, "the search was cancelled")
+             : Status(StatusCode::deadline_exceeded, "the deadline of the search has passed");
+}
+
 class Search {
  public:
   Search(const CollectionCore& core, const SearchCall& call, std::span<const Query> queries,
@@ -178,12 +184,7 @@ class Search {
     request.stop = &call_.stop;
     request.threads = plan_search(input).threads;
     VECSERVE_TRY(lane_.scanner->scan(request, lane_.result));
-    if (lane_.result.stopped || call_.stop.stop()) {
-      return call_.stop.cancelled()
-                 ? Status(StatusCode::cancelled, "the search was cancelled")
-                 : Status(StatusCode::deadline_exceeded, "the deadline of the search has passed");
-    }
-    return {};
+    return lane_.result.stopped || call_.stop.stop() ? stopped(call_) : Status();
   }
 
   // Scores the candidates; what is not proven exact goes through the scanner once more, this time
@@ -273,6 +274,9 @@ Status run_search(const CollectionCore& core, const SearchCall& call,
   VECSERVE_TRY(core.usable());
   result.reruns = 0;
   result.stages = {};
+  if (call.stop.stop()) {
+    return stopped(call);
+  }
   const LanePool::Lease lane = core.runtime->lanes.take();
   return Search(core, call, queries, *lane, result).run();
 }

@@ -27,10 +27,9 @@ Status differs(const CollectionCore& core, const std::string& what) {
 }
 
 Status check_row(Checked& checked, std::uint64_t slot, const StoreRow& row) {
-  const std::string where = "slot " + std::to_string(slot);
   const auto at = checked.rows->find(slot);
   if (!at.has_value()) {
-    return differs(*checked.core, where + " is stored but not served");
+    return differs(*checked.core, "slot " + std::to_string(slot) + " is stored but not served");
   }
   const RowBlock& block = *checked.rows->view(at->block).block;
   const std::byte* const vector = block.vector(at->position);
@@ -39,7 +38,14 @@ Status check_row(Checked& checked, std::uint64_t slot, const StoreRow& row) {
                     payload_text(block, at->position) == row.payload &&
                     std::equal(row.vector.begin(), row.vector.end(), vector);
   if (!same) {
-    return differs(*checked.core, where + " is stored and served with different content");
+    return differs(*checked.core,
+                   "slot " + std::to_string(slot) + " is stored and served with different content");
+  }
+  const auto indexed = checked.core->index.find(
+      row.id, hash_id(row.id), [slot](std::uint64_t candidate) { return candidate == slot; });
+  if (indexed != slot) {
+    return differs(*checked.core,
+                   "slot " + std::to_string(slot) + " is stored but not found by its id");
   }
   checked.seen.fetch_add(1, std::memory_order_relaxed);
   return {};
