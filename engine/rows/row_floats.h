@@ -1,0 +1,15 @@
+// A stored vector as floats, exactly: what the planes are made from. Comes after a vector was
+// accepted, before coarse_plane. Pure, any thread. Not for bit vectors.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "vecserve/types.h"
+
+namespace vecserve::engine {
+
+// Writes `dim` floats.
+void row_floats(ScalarType type, const std::byte* row, std::uint32_t dim, float* out);
+
+}  // namespace vecserve::engine
