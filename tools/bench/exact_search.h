@@ -1,0 +1,99 @@
+// Measures exact search through the public API and compares every answer with the truth. Comes
+// after dataset and truth, used by bench_exact. Main thread; the database's own threads search.
+// Always holds: no answer that was timed goes unchecked, and checking is not timed.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tools/bench/dataset.h"
+#include "tools/bench/truth.h"
+#include "vecserve/vecserve.h"
+
+namespace vecserve::bench {
+
+struct SubjectOptions {
+  Metric metric = Metric::l2;
+  std::uint32_t threads = 1;
+  std::string kernels;   // "": the engine's choice
+  bool payload = false;  // rows get a field "bucket" for filters
+};
+
+// The rows of a data set in a database in memory.
+class Subject {
+ public:
+  Subject(const Dataset& data, const SubjectOptions& options);
+
+  [[nodiscard]] const Collection& rows() const { return *rows_; }
+  [[nodiscard]] const std::string& kernels() const { return kernels_; }
+  [[nodiscard]] const Dataset& data() const { return data_; }
+
+ private:
+  const Dataset& data_;
+  std::optional<Database> database_;
+  std::optional<Collection> rows_;
+  std::string kernels_;
+};
+
+// What the stage that dominates a search reads of a row, and the unit it uses.
+enum class Unit : std::uint8_t { f32, i8 };
+struct PlaneUse {
+  std::string planes;  // those walked, first to last, such as "full"
+  Unit unit = Unit::f32;
+  std::size_t row_bytes = 0;
+};
+
+// The one place that knows; everything a bench says about planes comes from here.
+[[nodiscard]] PlaneUse plane_use(const SearchResult& result, std::uint32_t dim);
+
+struct ExactCase {
+  std::uint32_t k = 10;
+  std::uint32_t batch = 1;
+  std::uint32_t buckets = kBuckets;  // the filter keeps buckets / kBuckets of the rows
+};
+
+// What some rounds of one case came to.
+struct ExactFigures {
+  std::vector<double> round_qps;
+  std::vector<double> latencies_us;  // of each call
+  std::size_t checked = 0;           // answers compared with the truth
+  std::size_t wrong = 0;             // of these, not the same ids in the same order
+  std::size_t certified = 0;
+  std::size_t reruns = 0;
+  std::size_t found = 0;   // neighbours that belong to the answer
+  std::size_t wanted = 0;  // neighbours that belong there
+  std::string first_wrong;
+  PlaneUse use;
+
+  [[nodiscard]] double recall() const;
+  [[nodiscard]] double share(std::size_t count) const;  // of the answers
+};
+
+class ExactRunner {
+ public:
+  ExactRunner(const Subject& subject, const Truth& truth, const ExactCase& search);
+
+  // Calls for at least so long and at least once, over the queries in turn.
+  void round(double seconds);
+  // Every query once, as long as that takes no more than so many seconds.
+  void warm(double seconds);
+  [[nodiscard]] const ExactFigures& figures() const { return figures_; }
+  [[nodiscard]] ExactFigures& figures() { return figures_; }
+
+ private:
+  double call();  // returns seconds
+  void check(std::size_t first);
+
+  const Subject& subject_;
+  const Truth& truth_;
+  ExactCase case_;
+  SearchOptions options_;
+  std::vector<Query> queries_;  // twice over, so that any batch is one span
+  SearchResult result_;
+  std::size_t next_ = 0;
+  ExactFigures figures_;
+};
+
+}  // namespace vecserve::bench
