@@ -85,29 +85,32 @@ struct IdIndex::Shard {
   [[nodiscard]] std::size_t mask() const { return entries.size() - 1; }
   [[nodiscard]] std::size_t home(std::uint64_t hash) const { return hash & mask(); }
 
-  void make_room(std::size_t extra) {
+  // A larger table with the same entries, or an empty one when there is room for `extra` more. Only
+  // reads, so the one changer may call it beside readers.
+  [[nodiscard]] std::vector<Entry> enlarged(std::size_t extra) const {
     std::size_t capacity = std::max<std::size_t>(entries.size(), 16);
     while ((used + extra) * 8 > capacity * 7) {
       capacity *= 2;
     }
-    if (capacity == entries.size()) {
-      return;
-    }
-    std::vector<Entry> old(capacity);
-    old.swap(entries);
-    for (const Entry& entry : old) {
-      if (entry.tag != 0) {
-        place(entry);
+    std::vector<Entry> larger;
+    if (capacity != entries.size()) {
+      larger.resize(capacity);
+      for (const Entry& entry : entries) {
+        if (entry.tag != 0) {
+          place(entry, larger);
+        }
       }
     }
+    return larger;
   }
 
-  void place(const Entry& entry) {
-    std::size_t at = home(entry.hash);
-    while (entries[at].tag != 0) {
-      at = (at + 1) & mask();
+  static void place(const Entry& entry, std::vector<Entry>& table) {
+    const std::size_t mask = table.size() - 1;
+    std::size_t at = entry.hash & mask;
+    while (table[at].tag != 0) {
+      at = (at + 1) & mask;
     }
-    entries[at] = entry;
+    table[at] = entry;
   }
 
   [[nodiscard]] std::size_t locate(std::uint64_t hash, std::uint64_t slot) const {
@@ -160,9 +163,15 @@ std::optional<std::uint64_t> IdIndex::find(const IdView& id, std::uint64_t hash,
 
 void IdIndex::reserve(const std::array<std::uint32_t, kShards>& extra) {
   for (std::size_t i = 0; i < kShards; ++i) {
-    if (extra[i] > 0) {
-      const std::unique_lock lock((*shards_)[i].mutex);
-      (*shards_)[i].make_room(extra[i]);
+    if (extra[i] == 0) {
+      continue;
+    }
+    Shard& shard = (*shards_)[i];
+    // Built beside the readers: moving a large shard takes milliseconds, swapping it in none.
+    std::vector<Entry> larger = shard.enlarged(extra[i]);
+    if (!larger.empty()) {
+      const std::unique_lock lock(shard.mutex);
+      shard.entries.swap(larger);
     }
   }
 }
@@ -170,7 +179,7 @@ void IdIndex::reserve(const std::array<std::uint32_t, kShards>& extra) {
 void IdIndex::insert(bool is_number, std::uint64_t hash, std::uint64_t slot) {
   Shard& shard = (*shards_)[shard_of(hash)];
   const std::unique_lock lock(shard.mutex);
-  shard.place({hash, tag_of(is_number, slot)});
+  Shard::place({hash, tag_of(is_number, slot)}, shard.entries);
   ++shard.used;
 }
 
@@ -187,21 +196,29 @@ void IdIndex::erase(std::uint64_t hash, std::uint64_t slot) {
   shard.remove(shard.locate(hash, slot));
 }
 
-std::optional<std::uint64_t> IdIndex::insert_unless_there(bool is_number, std::uint64_t hash,
-                                                          std::uint64_t slot) {
-  Shard& shard = (*shards_)[shard_of(hash)];
+void IdIndex::insert_loaded(std::span<const Loaded> ids, std::vector<Clash>& clashes) {
+  if (ids.empty()) {
+    return;
+  }
+  Shard& shard = (*shards_)[shard_of(ids.front().hash)];
   const std::unique_lock lock(shard.mutex);
-  shard.make_room(1);
-  for (std::size_t at = shard.home(hash); shard.entries[at].tag != 0;
-       at = (at + 1) & shard.mask()) {
-    const Entry& entry = shard.entries[at];
-    if (entry.hash == hash && is_number_tag(entry.tag) == is_number) {
-      return slot_of(entry.tag);
+  std::vector<Entry> larger = shard.enlarged(ids.size());
+  if (!larger.empty()) {
+    shard.entries.swap(larger);
+  }
+  for (const Loaded& id : ids) {
+    std::size_t at = shard.home(id.hash);
+    while (shard.entries[at].tag != 0 && !(shard.entries[at].hash == id.hash &&
+                                           is_number_tag(shard.entries[at].tag) == id.is_number)) {
+      at = (at + 1) & shard.mask();
+    }
+    if (shard.entries[at].tag != 0) {
+      clashes.push_back({id.hash, slot_of(shard.entries[at].tag), id.slot});
+    } else {
+      shard.entries[at] = {id.hash, tag_of(id.is_number, id.slot)};
+      ++shard.used;
     }
   }
-  shard.place({hash, tag_of(is_number, slot)});
-  ++shard.used;
-  return std::nullopt;
 }
 
 std::size_t IdIndex::memory_bytes() const {

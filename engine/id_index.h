@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <shared_mutex>
+#include <span>
 #include <vector>
 
 #include "engine/rows/row_block.h"
@@ -46,11 +47,20 @@ class IdIndex {
   void move(std::uint64_t hash, std::uint64_t old_slot, std::uint64_t new_slot);
   void erase(std::uint64_t hash, std::uint64_t slot);
 
-  // For a load, which may meet the same id twice in a damaged store: inserts unless an entry of the
-  // same kind and hash is there, whose slot it returns then. Grows as needed: throws
-  // std::bad_alloc.
-  [[nodiscard]] std::optional<std::uint64_t> insert_unless_there(bool is_number, std::uint64_t hash,
-                                                                 std::uint64_t slot);
+  // For a load, which may meet the same id twice in a damaged store, and which brings many rows at
+  // once: all `ids` belong to one shard, whose lock is taken once. An id whose kind and hash are
+  // there already is not inserted but reported. Grows as needed: throws std::bad_alloc.
+  struct Loaded {
+    std::uint64_t hash = 0;
+    std::uint64_t slot = 0;
+    bool is_number = false;
+  };
+  struct Clash {
+    std::uint64_t hash = 0;
+    std::uint64_t indexed = 0;  // the slot that is there
+    std::uint64_t other = 0;    // the one that was not inserted
+  };
+  void insert_loaded(std::span<const Loaded> ids, std::vector<Clash>& clashes);
 
   [[nodiscard]] std::size_t memory_bytes() const;
 

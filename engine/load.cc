@@ -3,28 +3,34 @@
 // shard. Always holds: blocks of part p come before those of part p + 1 in the row set.
 #include "engine/load.h"
 
+#include <algorithm>
+#include <array>
+#include <cmath>
 #include <utility>
 
 #include "engine/payload_rows.h"
 
 namespace vecserve::engine {
 
+namespace {
+
+// Times the shards and the parts, 24 bytes each: a few MiB while loading.
+constexpr std::size_t kIdsPerInsert = 256;
+
+}  // namespace
+
 struct Loader::Loading {
   struct Part {
     std::vector<std::shared_ptr<RowBlock>> blocks;
     std::vector<FieldValue> fields;
-  };
-  // Two byte-string ids with one hash: told apart when all rows are there.
-  struct Collision {
-    std::uint64_t hash = 0;
-    std::uint64_t indexed = 0;
-    std::uint64_t other = 0;
+    // Ids on their way to the index, gathered by shard: one lock and one warm table for many.
+    std::array<std::vector<IdIndex::Loaded>, IdIndex::kShards> ids;
+    // Ids with one hash: told apart when all rows are there.
+    std::vector<IdIndex::Clash> clashes;
   };
 
   std::shared_ptr<CollectionCore> core;
   std::vector<Part> parts;
-  std::mutex collisions_mutex;
-  std::vector<Collision> collisions;
 };
 
 Loader::Loader(std::shared_ptr<Runtime> runtime) : runtime_(std::move(runtime)) {}
@@ -51,6 +57,11 @@ Status Loader::add_collection(const StoredCollection& stored, std::uint32_t part
   loading->core->counters = stored.counters;
   loading->core->slots.store(stored.counters.next_slot, std::memory_order_relaxed);
   loading->parts.resize(parts);
+  // An even share per shard, and what chance adds to it: four standard deviations.
+  const double share = static_cast<double>(stored.counters.live_rows) / IdIndex::kShards;
+  std::array<std::uint32_t, IdIndex::kShards> expected;
+  expected.fill(static_cast<std::uint32_t>(std::min(share + 4.0 * std::sqrt(share), 1e9)));
+  loading->core->index.reserve(expected);
   loading_[stored.id] = std::move(loading);
   return {};
 }
@@ -69,16 +80,54 @@ Status Loader::add_row(std::uint32_t collection, std::uint32_t part, std::uint64
     }
   }
   if (mine.blocks.empty() || !mine.blocks.back()->accepts(slot)) {
-    mine.blocks.push_back(make_payload_block(core.shape, core.options.fields));
+    const bool first = mine.blocks.empty();
+    mine.blocks.push_back(
+        make_payload_block(core.shape, core.options.fields,
+                           first ? AlignedBuffer::Use::sparse : AlignedBuffer::Use::full));
   }
   RowBlock& block = *mine.blocks.back();
   append_payload(block, row.payload, mine.fields);
   block.append(slot, row.id, row.vector.data(), row.expires_at_ms);
   const std::uint64_t hash = hash_id(row.id);
-  const auto there = core.index.insert_unless_there(row.id.is_number(), hash, slot);
-  if (there.has_value()) {
-    const std::lock_guard lock(loading.collisions_mutex);
-    loading.collisions.push_back({hash, *there, slot});
+  std::vector<IdIndex::Loaded>& ids = mine.ids[IdIndex::shard_of(hash)];
+  ids.push_back({hash, slot, row.id.is_number()});
+  if (ids.size() == kIdsPerInsert) {
+    core.index.insert_loaded(ids, mine.clashes);
+    ids.clear();
+  }
+  return {};
+}
+
+// The last ids go to the index; those that share a hash are told apart now that every row is there.
+Status Loader::settle_ids(Loading& loading) {
+  CollectionCore& core = *loading.core;
+  std::vector<IdIndex::Clash> clashes;
+  for (Loading::Part& part : loading.parts) {
+    for (std::vector<IdIndex::Loaded>& ids : part.ids) {
+      core.index.insert_loaded(ids, part.clashes);
+      ids = {};
+    }
+    clashes.insert(clashes.end(), part.clashes.begin(), part.clashes.end());
+  }
+  const std::shared_ptr<const RowSet> rows = core.snapshot();
+  const auto id_of = [&](std::uint64_t slot) {
+    const RowRef at = rows->find(slot).value();
+    return rows->view(at.block).block->id(at.position);
+  };
+  for (std::size_t c = 0; c < clashes.size(); ++c) {
+    const IdView id = id_of(clashes[c].other);
+    bool twice = id_of(clashes[c].indexed) == id;
+    for (std::size_t before = 0; before < c; ++before) {
+      twice = twice || id_of(clashes[before].other) == id;
+    }
+    if (twice) {
+      return {StatusCode::data_loss, "collection \"" + core.name + "\": row " +
+                                         id.to_id().to_string() + " is stored twice"};
+    }
+    std::array<std::uint32_t, IdIndex::kShards> extra{};
+    extra[IdIndex::shard_of(clashes[c].hash)] = 1;
+    core.index.reserve(extra);
+    core.index.insert(id.is_number(), clashes[c].hash, clashes[c].other);
   }
   return {};
 }
@@ -94,20 +143,7 @@ Result<Catalog> Loader::finish(std::uint64_t sequence) {
       }
     }
     core.publish(editor.finish(sequence));
-    const std::shared_ptr<const RowSet> rows = core.snapshot();
-    for (const Loading::Collision& collision : loading->collisions) {
-      const RowRef a = rows->find(collision.indexed).value();
-      const RowRef b = rows->find(collision.other).value();
-      const IdView id = rows->view(b.block).block->id(b.position);
-      if (rows->view(a.block).block->id(a.position) == id) {
-        return {StatusCode::data_loss, "collection \"" + core.name + "\": row " +
-                                           id.to_id().to_string() + " is stored twice"};
-      }
-      std::array<std::uint32_t, IdIndex::kShards> extra{};
-      extra[IdIndex::shard_of(collision.hash)] = 1;
-      core.index.reserve(extra);
-      core.index.insert(false, collision.hash, collision.other);
-    }
+    VECSERVE_TRY(settle_ids(*loading));
     catalog[core.name] = loading->core;
   }
   runtime_->sequence.store(sequence, std::memory_order_release);

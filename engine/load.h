@@ -7,7 +7,6 @@
 
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
@@ -36,6 +35,8 @@ class Loader {
   Status add_collection(const StoredCollection& stored, std::uint32_t parts);
   Status add_row(std::uint32_t collection, std::uint32_t part, std::uint64_t slot,
                  const StoreRow& row);
+
+  static Status settle_ids(Loading& loading);
 
   std::shared_ptr<Runtime> runtime_;
   std::map<std::uint32_t, std::unique_ptr<Loading>> loading_;

@@ -15,8 +15,9 @@ ColumnBlock& writable_columns(RowBlock& block) {
 
 }  // namespace
 
-std::shared_ptr<RowBlock> make_payload_block(const RowShape& shape, FieldList fields) {
-  auto block = std::make_shared<RowBlock>(shape);
+std::shared_ptr<RowBlock> make_payload_block(const RowShape& shape, FieldList fields,
+                                             AlignedBuffer::Use use) {
+  auto block = std::make_shared<RowBlock>(shape, use);
   block->set_companion(std::make_shared<ColumnBlock>(fields, shape.capacity));
   return block;
 }

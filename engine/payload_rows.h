@@ -15,8 +15,11 @@
 
 namespace vecserve::engine {
 
-// An empty block with its payload side. `fields` must outlive it. May throw std::bad_alloc.
-[[nodiscard]] std::shared_ptr<RowBlock> make_payload_block(const RowShape& shape, FieldList fields);
+// An empty block with its payload side. `fields` must outlive it. A collection's first block is for
+// sparse use, since many collections stay small; the others will be filled. May throw
+// std::bad_alloc.
+[[nodiscard]] std::shared_ptr<RowBlock> make_payload_block(
+    const RowShape& shape, FieldList fields, AlignedBuffer::Use use = AlignedBuffer::Use::sparse);
 
 [[nodiscard]] const ColumnBlock& columns_of(const RowBlock& block);
 

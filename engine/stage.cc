@@ -142,7 +142,10 @@ Status Stage::complete_update(WriteOp& op) {
 
 void Stage::append_row(const WriteOp& op, const WriteRow& row, std::uint64_t slot) {
   if (editor_.open_block(slot) == nullptr) {
-    editor_.add_block(make_payload_block(core_.shape, core_.options.fields));
+    const bool first = counters_.live_rows < core_.shape.capacity;
+    editor_.add_block(
+        make_payload_block(core_.shape, core_.options.fields,
+                           first ? AlignedBuffer::Use::sparse : AlignedBuffer::Use::full));
   }
   RowBlock& block = *editor_.open_block(slot);
   // Texts first: what a failed row append leaves behind there is overwritten by the next one.

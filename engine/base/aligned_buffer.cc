@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <limits>
@@ -18,9 +19,30 @@ namespace {
 constexpr std::size_t kAlignment = 64;
 // A mapping costs a system call and whole pages; below this the heap is cheaper and as good.
 constexpr std::size_t kHeapBytesMax = std::size_t{32} << 10;
+constexpr std::size_t kHugePageBytes = std::size_t{2} << 20;
 
 std::size_t round_up(std::size_t bytes, std::size_t unit) {
   return (bytes + unit - 1) / unit * unit;
+}
+
+std::byte* map(std::size_t bytes) {
+  void* memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) throw std::bad_alloc();
+  return static_cast<std::byte*>(memory);
+}
+
+// Starts at a multiple of a huge page: maps more, and gives back what stands over at both ends.
+// Huge pages are asked for only as far as whole ones fit; the rest stays small.
+std::byte* map_huge(std::size_t bytes) {
+  std::byte* const whole = map(bytes + kHugePageBytes);
+  const auto address = reinterpret_cast<std::uintptr_t>(whole);
+  const std::size_t before = round_up(address, kHugePageBytes) - address;
+  if (before > 0) ::munmap(whole, before);
+  if (before < kHugePageBytes) ::munmap(whole + before + bytes, kHugePageBytes - before);
+  std::byte* const data = whole + before;
+  // A refusal costs speed, nothing else.
+  static_cast<void>(::madvise(data, bytes / kHugePageBytes * kHugePageBytes, MADV_HUGEPAGE));
+  return data;
 }
 
 void release(std::byte* data, std::size_t mapped) {
@@ -33,7 +55,7 @@ void release(std::byte* data, std::size_t mapped) {
 
 }  // namespace
 
-AlignedBuffer::AlignedBuffer(std::size_t bytes) {
+AlignedBuffer::AlignedBuffer(std::size_t bytes, Use use) {
   if (bytes == 0) return;
   if (bytes > std::numeric_limits<std::size_t>::max() / 2) throw std::bad_alloc();
   const std::size_t wanted = bytes + kSlackBytes;
@@ -45,10 +67,8 @@ AlignedBuffer::AlignedBuffer(std::size_t bytes) {
     data_ = static_cast<std::byte*>(memory);
   } else {
     const std::size_t taken = round_up(wanted, static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)));
-    void* memory =
-        ::mmap(nullptr, taken, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) throw std::bad_alloc();
-    data_ = static_cast<std::byte*>(memory);
+    const bool huge = use == Use::full && taken >= kHugePageBytes;
+    data_ = huge ? map_huge(taken) : map(taken);
     mapped_ = taken;
   }
   size_ = bytes;

@@ -1,7 +1,7 @@
-// Memory for vectors: large, 64-byte aligned, zeroed, and touched by nobody before its first use, so
-// that a block that is half full costs half. Sized once. Stands below rows.
-// Owned by one object; no locking. Always holds: data() is null only when size() is 0; at least
-// kSlackBytes readable zero bytes follow the last one, so that kernels may read whole registers.
+// Memory for vectors: large, 64-byte aligned, zeroed, and touched by nobody before its first use,
+// so that a block that is half full costs half. Sized once. Stands below rows. Owned by one object;
+// no locking. Always holds: data() is null only when size() is 0; at least kSlackBytes readable
+// zero bytes follow the last one, so that kernels may read whole registers.
 #pragma once
 
 #include <cstddef>
@@ -14,9 +14,12 @@ class AlignedBuffer {
   static constexpr std::size_t kSlackBytes = 128;
 
   AlignedBuffer() = default;
-  // Takes fresh zero pages from the system; asks for huge pages where the size makes them useful.
-  // Throws std::bad_alloc.
-  explicit AlignedBuffer(std::size_t bytes);
+  // How the memory will be used. `sparse`: perhaps only its beginning; small pages, so that what is
+  // not used costs nothing. `full`: all of it soon; huge pages where the system gives them, which
+  // makes filling it several times cheaper and scanning it a little faster.
+  enum class Use { sparse, full };
+  // Takes fresh zero pages from the system, small buffers from the heap. Throws std::bad_alloc.
+  explicit AlignedBuffer(std::size_t bytes, Use use = Use::sparse);
   ~AlignedBuffer();
   AlignedBuffer(AlignedBuffer&& other) noexcept
       : data_(std::exchange(other.data_, nullptr)),

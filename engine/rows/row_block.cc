@@ -54,13 +54,13 @@ std::string_view ByteArena::add(std::string_view bytes) {
   return {to, bytes.size()};
 }
 
-RowBlock::RowBlock(const RowShape& shape)
+RowBlock::RowBlock(const RowShape& shape, AlignedBuffer::Use use)
     : shape_(shape),
-      vectors_(std::size_t{shape.capacity} * shape.stride),
+      vectors_(std::size_t{shape.capacity} * shape.stride, use),
       slot_offsets_(std::make_unique_for_overwrite<std::uint32_t[]>(shape.capacity)),
       ids_(std::make_unique_for_overwrite<std::uint64_t[]>(shape.capacity)),
       id_is_bytes_(std::make_unique_for_overwrite<std::uint8_t[]>(shape.capacity)) {
-  if (shape.type != ScalarType::bit) {
+  if (shape.metric == Metric::dot || shape.metric == Metric::cosine) {
     norms_ = std::make_unique_for_overwrite<float[]>(shape.capacity);
   }
 }

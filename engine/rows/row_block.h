@@ -60,7 +60,8 @@ class ByteArena {
 class RowBlock {
  public:
   // May throw std::bad_alloc; callers at the commit border turn that into resource_exhausted.
-  explicit RowBlock(const RowShape& shape);
+  // `use`: whether the block will be filled soon.
+  explicit RowBlock(const RowShape& shape, AlignedBuffer::Use use = AlignedBuffer::Use::sparse);
 
   // -- The committing thread only ---------------------------------------------------------------
 
@@ -86,7 +87,8 @@ class RowBlock {
   [[nodiscard]] const std::byte* vector(std::uint32_t position) const {
     return vectors_.data() + std::size_t{position} * shape_.stride;
   }
-  // The Euclidean norm of each vector, rounded up to a float; absent (null) for bit vectors.
+  // The Euclidean norm of each vector, rounded up to a float. Null but for dot and cosine, whose
+  // bounds are the only ones that need it.
   [[nodiscard]] const float* norms() const { return norms_.get(); }
   [[nodiscard]] std::uint64_t slot(std::uint32_t position) const {
     return first_slot_ + slot_offsets_[position];

@@ -253,9 +253,9 @@ void CpuScanner::sum_rows(const ScanRequest& request, const Piece& tile, std::ui
   }
   kernel_({&floats_[group.first], vectors, worker.sums + from, request.shape.stride, group.count,
            to - from, request.shape.dim});
+  const float* const norms = block.norms() == nullptr ? nullptr : block.norms() + tile.first + from;
   for (std::uint32_t q = 0; q < group.count; ++q) {
-    lower_bounds(bounds_[group.first + q], block.norms() + tile.first + from, to - from,
-                 &worker.sums[q * kTileRows + from]);
+    lower_bounds(bounds_[group.first + q], norms, to - from, &worker.sums[q * kTileRows + from]);
   }
 }
 

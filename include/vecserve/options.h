@@ -57,7 +57,7 @@ struct VECSERVE_API DatabaseOptions {
 
   // Force a table of scan kernels by name ("generic", "avx2", ...); "": the best that the machine
   // has, or what the environment variable VECSERVE_KERNELS names. An unknown name is an error.
-  std::string kernels;
+  std::string kernels{};
 
   // Memory, in bytes, in which the store gathers writes before it writes them out sorted. Larger
   // makes long imports a little faster and a restart after a crash slower.
@@ -76,7 +76,7 @@ enum class FieldType : std::uint8_t { number = 0, string = 1, boolean = 2 };
 // A payload field that is also kept as a typed column in memory, which makes filters on it fast.
 // Filters may name any field; one that is not declared is read from each row's JSON instead.
 struct FieldOptions {
-  std::string name;  // 1 to 64 of A-Z a-z 0-9 _ -
+  std::string name{};  // 1 to 64 of A-Z a-z 0-9 _ -
   FieldType type = FieldType::number;
 
   friend bool operator==(const FieldOptions&, const FieldOptions&) = default;
@@ -84,10 +84,10 @@ struct FieldOptions {
 
 // Fixed when the collection is created; stored with it.
 struct VECSERVE_API CollectionOptions {
-  std::uint32_t dim = 0;              // 1 to 65,536; required
-  Metric metric = Metric::l2;         // hamming if and only if type is bit
-  ScalarType type = ScalarType::f32;  // f16, bf16 and i8 save memory at the price of precision
-  std::vector<FieldOptions> fields;   // at most 64, names unique
+  std::uint32_t dim = 0;               // 1 to 65,536; required
+  Metric metric = Metric::l2;          // hamming if and only if type is bit
+  ScalarType type = ScalarType::f32;   // f16, bf16 and i8 save memory at the price of precision
+  std::vector<FieldOptions> fields{};  // at most 64, names unique
 
   [[nodiscard]] Status validate() const;
   friend bool operator==(const CollectionOptions&, const CollectionOptions&) = default;
@@ -105,10 +105,10 @@ struct RequestId {
 
 struct VECSERVE_API WriteOptions {
   // More than the database's own durability for this write; asking for less changes nothing.
-  std::optional<Durability> durability;
+  std::optional<Durability> durability{};
 
   // See RequestId. When it is remembered, nothing is written and the first outcome is returned.
-  RequestId request_id;
+  RequestId request_id{};
 
   [[nodiscard]] Status validate() const;
 };
@@ -140,11 +140,11 @@ struct Query {
 
 struct VECSERVE_API SearchOptions {
   std::uint32_t k = 10;       // 1 to 65,536
-  std::string filter;         // only rows that match; "": every row
+  std::string filter{};       // only rows that match; "": every row
   bool with_payload = false;  // fill Neighbor::payload
   bool with_vector = false;   // fill Neighbor::vector
   Deadline deadline = kNoDeadline;
-  std::shared_ptr<const CancelToken> cancel;
+  std::shared_ptr<const CancelToken> cancel{};
 
   [[nodiscard]] Status validate() const;
 };
@@ -152,18 +152,18 @@ struct VECSERVE_API SearchOptions {
 struct VECSERVE_API RangeSearchOptions {
   double radius = 0.0;           // every row whose distance is at most this
   std::uint32_t limit = 10'000;  // answers per query, the nearest ones; 1 to 10,000,000
-  std::string filter;
+  std::string filter{};
   bool with_payload = false;
   bool with_vector = false;
   Deadline deadline = kNoDeadline;
-  std::shared_ptr<const CancelToken> cancel;
+  std::shared_ptr<const CancelToken> cancel{};
 
   [[nodiscard]] Status validate() const;
 };
 
 struct VECSERVE_API ScanOptions {
-  std::optional<RowId> after;  // start behind this id; nullopt: at the beginning
-  std::string filter;
+  std::optional<RowId> after{};  // start behind this id; nullopt: at the beginning
+  std::string filter{};
   bool with_payload = true;
   bool with_vector = true;
 

@@ -83,10 +83,11 @@ class [[nodiscard]] Result {
   // Only when ok(); like std::optional, nothing checks it for you in a release build.
   [[nodiscard]] T& value() & { return *std::get_if<0>(&state_); }
   [[nodiscard]] const T& value() const& { return *std::get_if<0>(&state_); }
-  [[nodiscard]] T&& value() && { return std::move(*std::get_if<0>(&state_)); }
+  [[nodiscard]] T value() && { return std::move(*std::get_if<0>(&state_)); }  // by value: a
+  // reference into a temporary would dangle in a range-for
   [[nodiscard]] T& operator*() & { return value(); }
   [[nodiscard]] const T& operator*() const& { return value(); }
-  [[nodiscard]] T&& operator*() && { return std::move(*this).value(); }
+  [[nodiscard]] T operator*() && { return std::move(*this).value(); }
   [[nodiscard]] T* operator->() { return &value(); }
   [[nodiscard]] const T* operator->() const { return &value(); }
 

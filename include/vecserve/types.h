@@ -119,10 +119,10 @@ class VECSERVE_API Vector {
 // One row as a caller writes it. In `update`, whatever is left out keeps its stored value; in the
 // other calls a missing payload is the empty object and a missing ttl means "lives for ever".
 struct RowInput {
-  RowId id;
-  VectorView vector;                        // required but in update
-  std::optional<std::string_view> payload;  // a JSON object in UTF-8
-  std::optional<std::uint64_t> ttl_ms;      // from the moment of the write; 0 means "for ever"
+  RowId id{};
+  VectorView vector{};                        // required but in update
+  std::optional<std::string_view> payload{};  // a JSON object in UTF-8
+  std::optional<std::uint64_t> ttl_ms{};      // from the moment of the write; 0 means "for ever"
 };
 
 // One row as it is stored.

@@ -20,7 +20,7 @@ const std::byte* bytes_of(const std::vector<float>& x) {
 }
 
 TEST_CASE("row block: rows come back as they were appended, padding is zero", "[rows]") {
-  const RowShape shape = RowShape::make(Metric::l2, ScalarType::f32, 3);
+  const RowShape shape = RowShape::make(Metric::dot, ScalarType::f32, 3);
   RowBlock block(shape);
   for (std::uint32_t i = 0; i < 100; ++i) {
     const auto value = static_cast<float>(i);
@@ -105,6 +105,7 @@ TEST_CASE("row block: expiry times appear with the first row that expires", "[ro
 }
 
 TEST_CASE("row block: bit vectors have no norms", "[rows]") {
+  CHECK(RowBlock(RowShape::make(Metric::l2, ScalarType::f32, 3)).norms() == nullptr);
   const RowBlock block(RowShape::make(Metric::hamming, ScalarType::bit, 77));
   CHECK(block.norms() == nullptr);
 }
