@@ -12,14 +12,7 @@
 
 #include "tools/bench/bench_report.h"
 #include "tools/bench/spread.h"
-
-// One build of the scoring loop per width of vector; the compiler's run-time choice is enough here.
-// Not under a sanitizer, which cannot watch the choice being made before it has started itself.
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define VECSERVE_BENCH_WIDTHS [[gnu::target_clones("avx512f", "avx2", "default")]]
-#else
-#define VECSERVE_BENCH_WIDTHS
-#endif
+#include "tools/bench/widths.h"
 
 namespace vecserve::bench {
 namespace {
