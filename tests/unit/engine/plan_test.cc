@@ -23,19 +23,19 @@ TEST_CASE("plan: small scans stay on the caller's thread", "[engine]") {
   CHECK(threads(0, 0, 0, 0) == 1);
 }
 
-TEST_CASE("plan: one thread for each half mebibyte, up to what there is", "[engine]") {
-  CHECK(threads(2'047, 512, 1, 16) == 1);
-  CHECK(threads(2'048, 512, 1, 16) == 2);
-  CHECK(threads(4'096, 512, 1, 16) == 4);
+TEST_CASE("plan: one thread for each four mebibytes, up to what there is", "[engine]") {
+  CHECK(threads(16'383, 512, 1, 16) == 1);
+  CHECK(threads(16'384, 512, 1, 16) == 2);
+  CHECK(threads(32'768, 512, 1, 16) == 4);
   CHECK(threads(1'000'000, 512, 1, 16) == 16);
   CHECK(threads(1'000'000, 512, 1, 1) == 1);
 }
 
 TEST_CASE("plan: queries of a batch count once for every four", "[engine]") {
-  CHECK(threads(1'024, 512, 4, 64) == 1);
-  CHECK(threads(1'024, 512, 5, 64) == 2);
-  CHECK(threads(1'024, 512, 8, 64) == 2);
-  CHECK(threads(1'024, 512, 64, 64) == 16);
+  CHECK(threads(8'192, 512, 4, 64) == 1);
+  CHECK(threads(8'192, 512, 5, 64) == 2);
+  CHECK(threads(8'192, 512, 8, 64) == 2);
+  CHECK(threads(8'192, 512, 64, 64) == 16);
 }
 
 TEST_CASE("plan: the largest request there can be does not overflow", "[engine]") {
