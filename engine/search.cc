@@ -179,7 +179,8 @@ class Search {
     ScanRequest request;
     request.shape = core_.shape;
     request.blocks = lane_.blocks;
-    request.masks = lane_.masks;
+    // A lane keeps the masks of larger batches, which were made for other blocks.
+    request.masks = std::span(lane_.masks).first(lane_.filters.size());
     request.queries = queries;
     request.stop = &call_.stop;
     request.threads = plan_search(input).threads;

@@ -16,6 +16,13 @@ namespace vecserve::test {
 
 using namespace engine;
 
+OwnedRow::OwnedRow(RowId id_in, std::vector<float> vector_in, std::optional<std::string> payload_in,
+                   std::optional<std::uint64_t> ttl_ms_in)
+    : id(std::move(id_in)),
+      vector(std::move(vector_in)),
+      payload(std::move(payload_in)),
+      ttl_ms(ttl_ms_in) {}
+
 RowInput OwnedRow::input() const {
   RowInput row;
   row.id = id;

@@ -28,11 +28,7 @@ struct OwnedRow {
 
   OwnedRow(RowId id_in, std::vector<float> vector_in,
            std::optional<std::string> payload_in = std::nullopt,
-           std::optional<std::uint64_t> ttl_ms_in = std::nullopt)
-      : id(std::move(id_in)),
-        vector(std::move(vector_in)),
-        payload(std::move(payload_in)),
-        ttl_ms(ttl_ms_in) {}
+           std::optional<std::uint64_t> ttl_ms_in = std::nullopt);
   [[nodiscard]] RowInput input() const;
 };
 
