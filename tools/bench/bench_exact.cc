@@ -186,6 +186,7 @@ void serve(const Dataset& data, const Flags& flags) {
   while (std::cin >> k >> batch >> seconds) {
     require(k >= 1 && k <= truth.per_query && batch >= 1, "no such round: K BATCH SECONDS");
     ExactRunner runner(subject, truth, {k, batch, kBuckets});
+    runner.warm(0.0);
     runner.round(seconds);
     ExactFigures& figures = runner.figures();
     const nlohmann::ordered_json line = {{"qps", figures.round_qps.front()},
