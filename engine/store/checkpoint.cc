@@ -12,6 +12,7 @@
 #include "engine/store/rocks_guard.h"
 #include "engine/store/rocks_status.h"
 #include "engine/store/rocks_store.h"
+#include "engine/store/rocks_watch.h"
 
 namespace vecserve::engine {
 namespace {
@@ -156,6 +157,7 @@ Result<CheckpointInfo> RocksStore::checkpoint(const std::string& given) {
   return guarded_result<CheckpointInfo>([&]() -> Result<CheckpointInfo> {
     const std::shared_lock<std::shared_mutex> lock(open_mutex_);
     Status status = writable();
+    if (status.ok()) status = opened();
     if (!status.ok()) return status;
     const std::string path = without_trailing_slashes(given);
     status = prepare_target(*fs_, path);
@@ -165,6 +167,9 @@ Result<CheckpointInfo> RocksStore::checkpoint(const std::string& given) {
     least.commit_sequence = committed_.load();
     least.rocksdb_sequence = rocks_.db().GetLatestSequenceNumber();
     status = sync_and_mark();
+    if (status.ok() && watch_->log_failed())
+      status = {StatusCode::io_error, "the log failed before"};
+    if (status.ok()) status = from_rocks(rocks_.db().FlushWAL(true), "syncing the log");
     if (!status.ok()) return status;
     const std::string unfinished = path + kUnfinished;
     Unfinished guard(*fs_, unfinished);

@@ -34,6 +34,10 @@ Status RocksStore::writable() const {
 
 Status RocksStore::apply(const StoreBatch& batch, Durability durability) {
   return guarded([&]() -> Status {
+    if (disk_full_ || (watch_ != nullptr && watch_->disk_was_full())) {
+      disk_full_ = true;
+      VECSERVE_TRY(open_again());
+    }
     const std::shared_lock<std::shared_mutex> lock(open_mutex_);
     VECSERVE_TRY(writable());
     if (batch.sequence <= state_.sequence) {
@@ -162,16 +166,9 @@ Status RocksStore::add_requests(const StoreBatch& batch, StoreState& next) {
 }
 
 Status RocksStore::write(Durability durability) {
-  if (disk_full_) {
-    // Writes what is in memory out to fresh files; until that works nothing more can be taken.
-    const auto resumed = rocks_.db().Resume();
-    if (!resumed.ok()) {
-      return {StatusCode::resource_exhausted, "the disk is still full: " + resumed.ToString()};
-    }
-    disk_full_ = false;
-  }
   rocksdb::WriteOptions options;
   options.sync = durability == Durability::sync;
+  if (!options.sync) unsynced_.store(true);
   rocksdb::Status written;
   try {
     written = rocks_.db().Write(options, &batch_);

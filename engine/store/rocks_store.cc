@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/base/coding.h"
 #include "engine/store/rocks_guard.h"
 #include "engine/store/rocks_status.h"
 #include "engine/store/rocks_watch.h"
@@ -114,7 +115,8 @@ Result<std::uint64_t> RocksStore::load(const LoadSink& sink, std::uint32_t threa
     if (!status.ok()) {
       remover_.reset();
       static_cast<void>(rocks_.close());
-      return fail(status);
+      static_cast<void>(fail(status));
+      return status;
     }
     committed_.store(state_.sequence);
     return state_.sequence;
@@ -165,41 +167,82 @@ Status RocksStore::open_existing(const LoadSink& sink, std::uint32_t threads) {
     return {};
   }
   VECSERVE_TRY(rocks->close());
-  return open_for_writing(*found);
+  VECSERVE_TRY(open_for_writing());
+  if (rocks_.db().GetLatestSequenceNumber() != found->rocksdb_sequence) {
+    return {StatusCode::data_loss, options_.path + " changed between verifying and opening it"};
+  }
+  VECSERVE_TRY(start_removals());
+  committed_.store(state_.sequence);
+  VECSERVE_TRY(advance_watermark(options_.durability, false));
+  // Still there when a crash came between the first watermark and the end of the creation.
+  const std::string creating = options_.path + "/" + kCreatingName;
+  if (!fs_->FileExists(creating, rocksdb::IOOptions(), nullptr).ok()) return {};
+  const auto removed = fs_->DeleteFile(creating, rocksdb::IOOptions(), nullptr);
+  VECSERVE_TRY(from_rocks(removed, "finishing the new database"));
+  return sync_folder(*fs_, options_.path);
 }
 
-Status RocksStore::open_for_writing(const RecoveredStore& found) {
+Status RocksStore::open_for_writing() {
   auto rocks = RocksDb::open(options_.path, settings(found_.durability));
   if (!rocks.ok()) return rocks.status();
   rocks_ = *std::move(rocks);
+  return check_state();
+}
+
+// What RocksDB has opened ends with the commit that we know as the last one.
+Status RocksStore::check_state() {
   std::string value;
   const std::string key = meta_key(MetaTag::state);
   const auto got = rocks_.db().Get(rocksdb::ReadOptions(), rocks_.meta(), key, &value);
   VECSERVE_TRY(from_rocks_reading(got, "reading the state again"));
   auto state = decode_state(key, value);
   if (!state.ok()) return state.status();
-  if (*state != state_ || rocks_.db().GetLatestSequenceNumber() != found.rocksdb_sequence) {
-    return {StatusCode::data_loss,
-            options_.path + " changed between verifying and opening for writing"};
-  }
-  committed_.store(state_.sequence);
-  VECSERVE_TRY(advance_watermark(options_.durability, false));
-  // Durable and still there: the crash came between the watermark and the end of the creation.
-  const std::string creating = options_.path + "/" + kCreatingName;
-  if (fs_->FileExists(creating, rocksdb::IOOptions(), nullptr).ok()) {
-    const auto removed = fs_->DeleteFile(creating, rocksdb::IOOptions(), nullptr);
-    VECSERVE_TRY(from_rocks(removed, "finishing the new database"));
-    VECSERVE_TRY(sync_folder(*fs_, options_.path));
-  }
+  if (*state == state_) return {};
+  return {StatusCode::data_loss, options_.path + " holds another commit than the last one: " +
+                                     std::to_string(state->sequence) + " instead of " +
+                                     std::to_string(state_.sequence)};
+}
+
+Status RocksStore::start_removals() {
   remover_ = std::make_unique<RowRemover>(rocks_);
-  for (const std::uint32_t collection : found.dropping) remover_->add(collection);
-  return {};
+  const std::unique_ptr<rocksdb::Iterator> it(
+      rocks_.db().NewIterator(rocksdb::ReadOptions(), rocks_.meta()));
+  const std::string end = meta_key(MetaTag::request);
+  for (it->Seek(meta_key(MetaTag::dropping)); it->Valid() && it->key().compare(end) < 0;
+       it->Next()) {
+    ByteReader key(std::string_view(it->key().data(), it->key().size()).substr(1));
+    std::uint32_t collection = 0;
+    if (key.big_endian(collection)) remover_->add(collection);
+  }
+  return from_rocks_reading(it->status(), "looking for dropped collections");
+}
+
+// RocksDB's log ends in the middle of the batch that did not fit. Opening again cuts that off and
+// writes what is in memory out, for which there must be room; until then nothing more is taken.
+Status RocksStore::open_again() {
+  const std::unique_lock<std::shared_mutex> lock(open_mutex_);
+  VECSERVE_TRY(writable());
+  if (remover_ != nullptr) remover_->stop();
+  remover_.reset();
+  static_cast<void>(rocks_.close());  // it failed; what counts is what can be opened now
+  watch_ = std::make_shared<Watch>();
+  found_.durability = mark_.durability;
+  Status status = open_for_writing();
+  if (status.ok()) status = start_removals();
+  if (status.ok()) {
+    disk_full_ = false;
+    return {};
+  }
+  remover_.reset();
+  static_cast<void>(rocks_.close());
+  return status.code() == StatusCode::resource_exhausted ? status : fail(status);
 }
 
 Status RocksStore::sync() {
   return guarded([&]() -> Status {
     const std::shared_lock<std::shared_mutex> lock(open_mutex_);
     VECSERVE_TRY(writable());
+    VECSERVE_TRY(opened());
     return sync_and_mark();
   });
 }
@@ -217,7 +260,7 @@ Status RocksStore::advance_watermark(Durability durability, bool clean) {
   next.rocksdb_sequence = rocks_.db().GetLatestSequenceNumber();  // both before the sync
   next.clean = clean;
   next.durability = durability;
-  Status status = from_rocks(rocks_.db().FlushWAL(true), "syncing the log");
+  Status status = sync_log();
   if (status.ok()) status = write_watermark(*fs_, options_.path, next);
   marked_at_ = clock_.steady_now();
   if (status.code() == StatusCode::resource_exhausted && !watch_->log_sync_failed()) return status;
@@ -226,10 +269,23 @@ Status RocksStore::advance_watermark(Durability durability, bool clean) {
   return {};
 }
 
+Status RocksStore::sync_log() {
+  if (!unsynced_.exchange(false)) return {};
+  if (watch_->log_failed()) return {StatusCode::io_error, "syncing the log: it failed before"};
+  return from_rocks(rocks_.db().FlushWAL(true), "syncing the log");
+}
+
+Status RocksStore::opened() const {
+  if (rocks_.is_open()) return {};
+  if (closed_ || !loaded_) return {StatusCode::unavailable, "the database is not open"};
+  return {StatusCode::resource_exhausted, "the disk was full, and is until the next write works"};
+}
+
 Result<VerifyReport> RocksStore::verify(const LoadSink& sink) {
   return guarded_result<VerifyReport>([&]() -> Result<VerifyReport> {
     const std::shared_lock<std::shared_mutex> lock(open_mutex_);
-    if (!rocks_.is_open()) return Status(StatusCode::unavailable, "the database is closed");
+    Status usable = opened();
+    if (!usable.ok()) return usable;
     // The remover may be at work beside us: what it does must not show halfway.
     const rocksdb::Snapshot* snapshot = options_.read_only ? nullptr : rocks_.db().GetSnapshot();
     auto found = read_store(rocks_, snapshot, sink, 1);
@@ -284,7 +340,11 @@ Status RocksStore::close() {
     closed_ = true;
     Status status;
     if (remover_ != nullptr) remover_->stop();
-    if (rocks_.is_open() && !options_.read_only && !failed_.load()) {
+    if (disk_full_ && unsynced_.load()) {
+      status = {StatusCode::resource_exhausted, "the disk is full: the last writes are not synced"};
+    }
+    // With a full disk the log ends in the middle of a batch, and no end is clean.
+    if (rocks_.is_open() && !options_.read_only && !failed_.load() && !disk_full_) {
       const std::lock_guard<std::mutex> marking(mark_mutex_);
       // Nothing to replay at the next open. Durable either way, so a failure here does not matter.
       rocks_.db()
@@ -307,7 +367,9 @@ Status RocksStore::fail(const Status& cause) {
         "writes are refused until the database is opened again, because of: " + cause.message());
     failed_.store(true);
   }
-  return cause;
+  // Where a full disk leaves in doubt what is stored, waiting for room does not help.
+  const bool full = cause.code() == StatusCode::resource_exhausted;
+  return full ? Status(StatusCode::io_error, cause.message()) : cause;
 }
 
 }  // namespace vecserve::engine

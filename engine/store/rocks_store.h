@@ -59,7 +59,12 @@ class RocksStore final : public Store {
   // Parts of load.
   Status create();
   Status open_existing(const LoadSink& sink, std::uint32_t threads);
-  Status open_for_writing(const RecoveredStore& found);
+  Status open_for_writing();
+  Status check_state();
+  Status start_removals();
+  // After the disk was full.
+  Status open_again();
+  [[nodiscard]] Status opened() const;
   [[nodiscard]] RocksSettings settings(Durability logs) const;
 
   // Parts of apply: the applying thread only.
@@ -78,6 +83,7 @@ class RocksStore final : public Store {
   Status advance_watermark_when_due(Durability next_write);
   Status advance_watermark(Durability durability, bool clean);
   Status sync_and_mark();
+  Status sync_log();
 
   // Keeps the first failure; returns what callers get from now on.
   Status fail(const Status& cause);
@@ -108,6 +114,7 @@ class RocksStore final : public Store {
   std::string value_;
   bool disk_full_ = false;
 
+  std::atomic<bool> unsynced_{false};        // the log has writes that no sync has covered
   std::atomic<std::uint64_t> committed_{0};  // state_.sequence, for other threads
 
   std::mutex mark_mutex_;

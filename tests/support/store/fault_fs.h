@@ -12,6 +12,7 @@
 
 #include <rocksdb/env.h>
 #include <rocksdb/file_system.h>
+#include <rocksdb/system_clock.h>
 
 #include <cstdint>
 #include <map>
@@ -170,10 +171,31 @@ class FaultFileSystem final : public rocksdb::FileSystemWrapper {
   std::map<std::string, std::vector<Change>> waiting_;  // by folder
 };
 
+// RocksDB waits a second after each failed write-out; tests have none to spare.
+class ImpatientClock final : public rocksdb::SystemClockWrapper {
+ public:
+  ImpatientClock() : SystemClockWrapper(rocksdb::SystemClock::Default()) {}
+  const char* Name() const override { return "ImpatientClock"; }
+  void SleepForMicroseconds(int micros) override {
+    SystemClockWrapper::SleepForMicroseconds(micros < 1'000 ? micros : 1'000);
+  }
+};
+
+class ImpatientEnv final : public rocksdb::EnvWrapper {
+ public:
+  explicit ImpatientEnv(const std::shared_ptr<rocksdb::FileSystem>& fs)
+      : EnvWrapper(rocksdb::NewCompositeEnv(fs)) {
+    file_system_ = fs;
+    system_clock_ = std::make_shared<ImpatientClock>();
+  }
+  const char* Name() const override { return "ImpatientEnv"; }
+};
+
 // An Env over a FaultFileSystem, as StoreOptions::rocksdb_env wants it.
 struct FaultEnv {
   explicit FaultEnv(FaultFileSystem::PowerLoss power_loss = FaultFileSystem::PowerLoss::off)
-      : fs(std::make_shared<FaultFileSystem>(power_loss)), env(rocksdb::NewCompositeEnv(fs)) {}
+      : fs(std::make_shared<FaultFileSystem>(power_loss)),
+        env(std::make_unique<ImpatientEnv>(fs)) {}
   std::shared_ptr<FaultFileSystem> fs;
   std::unique_ptr<rocksdb::Env> env;
 };

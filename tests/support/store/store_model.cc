@@ -134,15 +134,23 @@ void StoreModel::drop(std::uint32_t collection) {
   batch_.drop_collections.push_back(collection);
 }
 
+void StoreModel::find_slots() {
+  slots_.clear();
+  for (const auto& [id, collection] : next_.collections) {
+    for (const auto& [slot, row] : collection.rows) slots_[{id, row.id}] = slot;
+  }
+}
+
 void StoreModel::erase_slot_of(std::uint32_t collection, const RowId& id) {
+  const auto found = slots_.find({collection, id});
+  if (found == slots_.end()) return;
+  const std::uint64_t slot = found->second;
+  slots_.erase(found);
   ModelCollection& target = next_.collections.at(collection);
-  const auto found = std::find_if(target.rows.begin(), target.rows.end(),
-                                  [&](const auto& entry) { return entry.second.id == id; });
-  if (found == target.rows.end()) return;
   target.counters.live_rows -= 1;
-  target.counters.live_hash -= row_hash(collection, found->first, view_of(id));
-  batch_.erase_rows.push_back({collection, found->first});
-  target.rows.erase(found);
+  target.counters.live_hash -= row_hash(collection, slot, view_of(id));
+  batch_.erase_rows.push_back({collection, slot});
+  target.rows.erase(slot);
 }
 
 void StoreModel::put(std::uint32_t collection, const RowId& id, const std::string& payload,
@@ -162,6 +170,7 @@ void StoreModel::put(std::uint32_t collection, const RowId& id, const std::strin
   target.counters.live_rows += 1;
   target.counters.live_hash += row_hash(collection, slot, stored.id);
   target.rows[slot] = row;
+  slots_[{collection, id}] = slot;
 }
 
 void StoreModel::erase(std::uint32_t collection, const RowId& id) {
@@ -193,6 +202,7 @@ Status StoreModel::apply(Store& store, Durability durability) {
   } else {
     attempted_ = next_;
     next_ = acked_;
+    find_slots();
   }
   batch_.clear();
   records_.clear();

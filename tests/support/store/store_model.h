@@ -49,7 +49,7 @@ struct ModelState {
 class StoreModel {
  public:
   StoreModel() = default;
-  explicit StoreModel(ModelState state) : acked_(std::move(state)), next_(acked_) {}
+  explicit StoreModel(ModelState state) : acked_(std::move(state)), next_(acked_) { find_slots(); }
 
   // Changes for the next batch.
   void create(std::uint32_t collection, const std::string& name, std::uint32_t dim = 4);
@@ -68,11 +68,13 @@ class StoreModel {
   [[nodiscard]] const ModelState& attempted() const { return attempted_; }
 
  private:
+  void find_slots();
   void erase_slot_of(std::uint32_t collection, const RowId& id);
 
   ModelState acked_;
   ModelState next_;
   ModelState attempted_;
+  std::map<std::pair<std::uint32_t, RowId>, std::uint64_t> slots_;  // of the rows in next_
   StoreBatch batch_;
   std::deque<std::string> records_;  // what the batch's views point into
 };
