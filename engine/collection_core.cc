@@ -1,5 +1,6 @@
 // See collection_core.h.
 // Any thread. Always holds: snapshot() never returns null.
+// Comes below everything that reads or writes a collection.
 #include "engine/collection_core.h"
 
 #include <utility>

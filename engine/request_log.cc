@@ -1,5 +1,6 @@
 // See request_log.h.
 // Runs on the committing thread. Always holds: order_ and outcomes_ have the same ids.
+// Comes between commit_group and what it remembers of earlier groups.
 #include "engine/request_log.h"
 
 #include "engine/base/limits.h"

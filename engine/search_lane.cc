@@ -1,5 +1,6 @@
 // See search_lane.h. Lanes are made when they are first needed and never given back to the system.
 // Any thread. Always holds: idle_ has room for every lane ever made, so giving back cannot fail.
+// Comes before each search; the public call waits here when all lanes are out.
 #include "engine/search_lane.h"
 
 #include <utility>

@@ -1,5 +1,6 @@
 // Compares what is stored with what is served, row by row. Called by DatabaseCore::verify with no
 // commit under way. Always holds: the first difference ends it with data_loss that names it.
+// Comes after every commit that was acknowledged, on whichever thread leads.
 #pragma once
 
 #include <memory>

@@ -1,5 +1,6 @@
 // See engine_fixture.h.
 // Test thread. Always holds: helpers that cannot fail in a sound engine check that they did not.
+// Comes between a unit test and the parts of the engine that it holds.
 #include "tests/support/store/engine_fixture.h"
 
 #include <catch2/catch.hpp>

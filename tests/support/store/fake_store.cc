@@ -1,5 +1,6 @@
 // See fake_store.h.
 // Any thread. Always holds: contents_ changes only at the end of an apply that succeeds.
+// Comes below the engine of a unit test, in the place of RocksDB.
 #include "tests/support/store/fake_store.h"
 
 #include <new>

@@ -1,5 +1,6 @@
 // Checks engine/base/half.h: all 65,536 patterns of both formats, and rounding at every border.
 // Single-threaded. Always holds: nearness is judged in double, where all values are exact.
+// The halves of the test agree with the definition of the format, not with the code.
 #include "engine/base/half.h"
 
 #include <catch2/catch.hpp>

@@ -1,5 +1,6 @@
 // Checks vecserve/options.h: the defaults are valid, every bound is where options.h says, and an
 // error names the field. Single-threaded.
+// Always holds: each bound is tried on both of its sides.
 #include "vecserve/options.h"
 
 #include <catch2/catch.hpp>

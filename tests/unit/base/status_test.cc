@@ -1,5 +1,6 @@
 // Checks vecserve/status.h: codes and their fixed numbers, texts, copies and moves, Result.
 // Single-threaded.
+// Always holds: the numbers and names expected here are those of the wire.
 #include "vecserve/status.h"
 
 #include <catch2/catch.hpp>

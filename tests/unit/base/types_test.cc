@@ -1,5 +1,6 @@
 // Checks vecserve/types.h: names and numbers of the enumerations, sizes, ids and their order,
 // vectors as floats. Single-threaded. Always holds: expected values are written out.
+// The numbers expected here are those on disk and on the wire.
 #include "vecserve/types.h"
 
 #include <algorithm>

@@ -1,5 +1,6 @@
 // Checks engine/background: passes run on their own, stop ends them for good, and an exception in
 // one does not end the thread. Waits on what the pass signals, never on time.
+// Always holds: every thread has ended when its case ends.
 #include "engine/background.h"
 
 #include <atomic>

@@ -1,5 +1,6 @@
 // Checks engine/collection_core: what a new one is, when it is usable, and that a published row set
 // frees the one before. Single-threaded.
+// Comes below the writes and searches that take a CollectionCore.
 #include "engine/collection_core.h"
 
 #include <catch2/catch.hpp>

@@ -1,5 +1,6 @@
 // Checks the public Collection and Cursor: empty handles, forwarding, what outlives what, stats.
 // What the calls do in detail is checked beside the engine's parts. Single-threaded, in memory.
+// Always holds: time stands still unless a case moves it.
 #include "vecserve/collection.h"
 
 #include <catch2/catch.hpp>

@@ -1,5 +1,6 @@
 // Checks engine/commit_group: groups given by hand, so that what shares a commit is certain, and
 // groups that form behind a held apply. A failed commit must leave everything as it was.
+// The test thread plays the leader, but for the last case, which makes writers of its own.
 #include "engine/commit_group.h"
 
 #include <catch2/catch.hpp>

@@ -1,5 +1,6 @@
 // Checks engine/cursor_state: order, `after`, pages over chunk borders, filters, expiry, and that a
 // walk sees the moment it began in. Single-threaded.
+// Always holds: the expected order is that of std::sort over RowId.
 #include "engine/cursor_state.h"
 
 #include <algorithm>

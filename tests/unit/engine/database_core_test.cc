@@ -1,5 +1,6 @@
 // Checks engine/database_core: the catalog, closing, maintenance and what happens when the store
 // refuses. Single-threaded but for one closing beside a held write.
+// Always holds: nothing runs in the background; maintenance is called by hand.
 #include "engine/database_core.h"
 
 #include <catch2/catch.hpp>

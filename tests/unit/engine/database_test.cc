@@ -1,5 +1,6 @@
 // Checks the public Database: opening in memory and on disk, read-only, moves, closing twice.
 // Durability under faults is the business of the system tests. Single-threaded.
+// Always holds: what is on disk lies in a folder that goes with its case.
 #include "vecserve/database.h"
 
 #include <catch2/catch.hpp>

@@ -1,5 +1,6 @@
 // Checks engine/eligible: live bits, expiry and filter together, in place where nothing else
 // matters, with nothing set beyond a block's rows. Single-threaded.
+// Always holds: expected ids come from conditions on the id, written beside the call.
 #include "engine/eligible.h"
 
 #include <bit>

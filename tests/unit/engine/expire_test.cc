@@ -1,5 +1,6 @@
 // Checks engine/expire: what has expired is removed for good, in writes of bounded size, and what
 // was replaced or lives on is left alone. Single-threaded, with a clock that stands still.
+// Always holds: the clock moves only by advance().
 #include "engine/expire.h"
 
 #include <catch2/catch.hpp>

@@ -1,5 +1,6 @@
 // Checks engine/id_index against a std::map: random changes, equal hashes, growth, and readers
 // beside a changer. Always holds: the test keeps every id's bytes, so `matches` can compare them.
+// The test thread is the one changer; readers, where there are any, are threads of the case.
 #include "engine/id_index.h"
 
 #include <atomic>

@@ -1,5 +1,6 @@
 // Checks engine/load: what a store delivers is served again, over any number of parts, and an id
 // that is stored twice is found out. Single-threaded; the sink is called by hand or by the fake.
+// Always holds: what is compared with was written through the engine before.
 #include "engine/load.h"
 
 #include <catch2/catch.hpp>

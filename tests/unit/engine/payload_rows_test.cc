@@ -1,5 +1,6 @@
 // Checks engine/payload_rows: texts and columns stand at the positions of their rows.
 // Single-threaded.
+// Always holds: values expected are those that check_payload gave.
 #include "engine/payload_rows.h"
 
 #include <catch2/catch.hpp>

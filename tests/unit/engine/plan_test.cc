@@ -1,5 +1,6 @@
 // Checks engine/plan: how many threads a scan is worth and how many candidates are asked for.
 // Single-threaded.
+// Always holds: expected numbers follow from the costs that plan.cc states.
 #include "engine/plan.h"
 
 #include <catch2/catch.hpp>

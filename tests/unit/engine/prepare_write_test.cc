@@ -1,5 +1,6 @@
 // Checks engine/prepare_write: what is refused, under which field, and what a prepared op holds.
 // Single-threaded; nothing is committed.
+// Always holds: inputs outlive the op that looks at them.
 #include "engine/prepare_write.h"
 
 #include <catch2/catch.hpp>

@@ -1,5 +1,6 @@
 // Checks engine/read: rows by id and counting, and that all rows of one call are from one moment
 // while a writer publishes. Threads wait for each other by joining.
+// Always holds: no assertion runs on a thread of a case, only counters.
 #include "engine/read.h"
 
 #include <atomic>

@@ -1,5 +1,6 @@
 // Checks engine/request_log: what is remembered, what is taken back, and which go first.
 // Single-threaded.
+// Always holds: outcomes differ from id to id, so that a mix-up shows.
 #include "engine/request_log.h"
 
 #include <catch2/catch.hpp>

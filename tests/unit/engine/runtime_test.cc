@@ -1,5 +1,6 @@
 // Checks engine/runtime: why writes are refused, in which order, and that the first reason stays.
 // Single-threaded.
+// Always holds: no store is opened; a runtime alone answers.
 #include "engine/runtime.h"
 
 #include <catch2/catch.hpp>

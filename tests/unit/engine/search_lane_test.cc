@@ -1,5 +1,6 @@
 // Checks engine/search_lane: lanes are made on demand, reused, bounded, and given back also when a
 // search fails. Threads wait on each other through the pool alone.
+// Always holds: a scanner here does nothing, so that only the pool is at work.
 #include "engine/search_lane.h"
 
 #include <atomic>

@@ -1,5 +1,6 @@
 // Checks engine/search against the oracle: k-nearest and ranges, filters and k per query, limits,
 // deadlines and cancellation, re-runs on ties, and what a search counts. Single-threaded.
+// Always holds: every answer of a search here is certified.
 #include "engine/search.h"
 
 #include <catch2/catch.hpp>

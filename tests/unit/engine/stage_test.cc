@@ -1,5 +1,6 @@
 // Checks engine/stage by itself: what one write puts into the batch, into the row set and into the
 // counters, and that nothing shows before publish. Plays the committing thread.
+// Always holds: hashes are compared with a sum over the rows that are served.
 #include "engine/stage.h"
 
 #include <catch2/catch.hpp>

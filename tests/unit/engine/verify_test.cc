@@ -1,5 +1,6 @@
 // Checks engine/verify: every kind of difference between what is stored and what is served is
 // found and named. Single-threaded; the differences are made in the fake store's contents.
+// Always holds: each difference is taken back before the next one.
 #include "engine/verify.h"
 
 #include <catch2/catch.hpp>

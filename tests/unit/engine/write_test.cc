@@ -1,4 +1,6 @@
 // Checks engine/write: the writing calls from the outside of the engine, one thread.
+// Comes above commit_group_test, which checks what a group does with each op.
+// Always holds: the store is the fake, so that batches can be counted.
 #include "engine/write.h"
 
 #include <catch2/catch.hpp>

@@ -1,5 +1,6 @@
 // Checks engine/rows/vector_input: what is stored for every pair of types, what is refused and
 // under which name, and that a refusal leaves the output alone. Single-threaded.
+// Always holds: expected values are written out, and exact.
 #include "engine/rows/vector_input.h"
 
 #include <array>
