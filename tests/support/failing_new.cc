@@ -30,6 +30,11 @@ bool allocation_failure_pending() {
   if (memory == nullptr) throw std::bad_alloc();
   return memory;
 }
+// Its own body, or a sanitizer would pair that of its runtime with the delete below.
+[[gnu::noinline]] void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
+  if (allocations_left >= 0 && allocations_left-- == 0) return nullptr;
+  return std::malloc(bytes == 0 ? 1 : bytes);
+}
 [[gnu::noinline]] void operator delete(void* memory) noexcept {
   std::free(memory);
 }
