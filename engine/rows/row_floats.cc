@@ -1,5 +1,6 @@
-// See row_floats.h.
-// Runs on the committing thread. Always holds: every storable value has an exact float.
+// See row_floats.h. Runs on the committing thread, once for each row that is written, so the loops
+// are such as a compiler turns into vector code. Always holds: every storable value has an exact
+// float.
 #include "engine/rows/row_floats.h"
 
 #include <bit>

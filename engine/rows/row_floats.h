@@ -1,5 +1,6 @@
-// A stored vector as floats, exactly: what the planes are made from. Comes after a vector was
-// accepted, before coarse_plane. Pure, any thread. Not for bit vectors.
+// A stored vector as floats: what the planes are made from. Comes after a vector was accepted,
+// before coarse_plane. Pure, any thread. Not for bit vectors. Always holds: each float is exactly
+// the stored value.
 #pragma once
 
 #include <cstddef>

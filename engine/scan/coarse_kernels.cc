@@ -17,6 +17,7 @@ namespace {
 constexpr const CoarseKernels* kTables[] = {
 #if defined(__x86_64__)
     &kVnniCoarseKernels,
+    &kAvx2CoarseKernels,
 #endif
     &kGenericCoarseKernels,
 };

@@ -10,6 +10,7 @@ namespace vecserve::engine {
 extern const CoarseKernels kGenericCoarseKernels;
 #if defined(__x86_64__)
 extern const CoarseKernels kVnniCoarseKernels;
+extern const CoarseKernels kAvx2CoarseKernels;
 #endif
 
 }  // namespace vecserve::engine

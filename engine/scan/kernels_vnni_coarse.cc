@@ -135,7 +135,7 @@ __m512i dots_of(const std::uint8_t* const (&at)[kLanes], const std::int8_t* code
   for (std::uint32_t r = 0; r < kLanes; ++r) {
     __m512i sum = _mm512_setzero_si512();
     for (std::size_t i = 0; i < stride; i += 64) {
-      _mm_prefetch(reinterpret_cast<const char*>(at[r] + i + kPrefetchBytes), _MM_HINT_T0);
+      _mm_prefetch(reinterpret_cast<const char*>(at[r] + i + kPrefetchBytes), _MM_HINT_T1);
       sum = _mm512_dpbusd_epi32(sum, load(at[r] + i), load(codes + i));
     }
     sums[r] = sum;

@@ -1,5 +1,6 @@
 // Checks engine/scan/coarse_kernels: the layout of packed queries and the choice of a table. What
-// all tables have in common is in tests/conformance/coarse_kernels_test.cc. Single-threaded.
+// all tables have in common is in tests/conformance/coarse_kernels_test.cc. Single-threaded. Always
+// holds: passes whatever instruction sets this machine has.
 #include "engine/scan/coarse_kernels.h"
 
 #include <algorithm>
