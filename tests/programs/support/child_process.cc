@@ -1,0 +1,81 @@
+// posix_spawn of /proc/self/exe with one pipe. Comes below crash_loop and corruption_sweep; main
+// thread. Always holds: no descriptor but 0 to 3 is inherited (everything we open is
+// close-on-exec).
+#include "tests/programs/support/child_process.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+extern char** environ;  // NOLINT
+
+namespace vecserve::test {
+
+std::optional<ChildProcess> ChildProcess::start(const std::vector<std::string>& arguments) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return std::nullopt;
+  // Above 3, so that the dup2 below is never a dup2 onto itself, which would leave close-on-exec
+  // set.
+  const int write_end = fcntl(ends[1], F_DUPFD_CLOEXEC, kChildReportFd + 1);
+  close(ends[1]);
+  if (write_end < 0) {
+    close(ends[0]);
+    return std::nullopt;
+  }
+
+  std::vector<std::string> words = {"/proc/self/exe"};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_adddup2(&actions, write_end, kChildReportFd);
+  pid_t pid = -1;
+  const int failed = posix_spawn(&pid, "/proc/self/exe", &actions, nullptr, argv.data(), environ);
+  posix_spawn_file_actions_destroy(&actions);
+  close(write_end);
+  if (failed != 0) {
+    close(ends[0]);
+    return std::nullopt;
+  }
+  return ChildProcess(pid, ends[0]);
+}
+
+ChildProcess::~ChildProcess() {
+  if (pid_ > 0) {
+    kill_now();
+    static_cast<void>(wait());
+  }
+  if (fd_ >= 0) close(fd_);
+}
+
+ChildProcess::ChildProcess(ChildProcess&& other) noexcept
+    : pid_(std::exchange(other.pid_, -1)), fd_(std::exchange(other.fd_, -1)) {}
+
+ChildProcess& ChildProcess::operator=(ChildProcess&& other) noexcept {
+  std::swap(pid_, other.pid_);
+  std::swap(fd_, other.fd_);
+  return *this;
+}
+
+void ChildProcess::kill_now() {
+  if (pid_ > 0) kill(pid_, SIGKILL);
+}
+
+int ChildProcess::wait() {
+  if (pid_ <= 0) return -1;
+  int status = -1;
+  while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
+  }
+  pid_ = -1;
+  return status;
+}
+
+}  // namespace vecserve::test
