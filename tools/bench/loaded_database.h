@@ -1,0 +1,29 @@
+// A database of random rows, made once and used by several benches, and questions that check its
+// answers. Comes between bench_report and the benches that need many rows. Main thread. Always
+// holds: the rows follow from the seed, so a reader in another process knows them too.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "vecserve/database.h"
+
+namespace vecserve::bench {
+
+struct DatabaseShape {
+  std::uint64_t rows = 1'000'000;
+  std::uint32_t dim = 128;
+  std::uint64_t seed = 1;
+};
+
+// The vector of one row.
+[[nodiscard]] std::vector<float> row_vector(const DatabaseShape& shape, std::uint64_t row);
+
+// Writes the rows into a new collection "rows" in batches; says on standard error how far it is.
+[[nodiscard]] Collection load_rows(Database& database, const DatabaseShape& shape);
+
+// Asks for some of the rows by their own vectors and throws when an answer is wrong.
+void check_rows(const Collection& rows, const DatabaseShape& shape);
+
+}  // namespace vecserve::bench
