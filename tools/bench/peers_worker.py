@@ -19,6 +19,8 @@ import numpy as np
 HNSW_M = 16
 HNSW_EF_CONSTRUCTION = 200
 TIE = 1e-6  # relative: what rounding in floats can do to the distance at rank k
+WARM_BATCH = 32  # wakes caches and threads as well as a large one, which may take many seconds
+TRIED_BATCH = 250  # larger ones are searched the way that is best for this many
 ROW_FLOATS_MAX = 64 << 20  # scores that numpy keeps at once
 
 
@@ -294,7 +296,8 @@ class Rounds:
             for choice in self.engine.tune(size):
                 self.engine.use(choice)
                 repeats = 5 if size < 100 else 2
-                seconds[choice] = min(self.timed(0, size, k)[0] for _ in range(repeats))
+                tried = min(size, TRIED_BATCH)
+                seconds[choice] = min(self.timed(0, tried, k)[0] for _ in range(repeats))
             self.choices[size] = min(seconds, key=seconds.get)
         self.engine.use(self.choices[size])
 
@@ -302,7 +305,7 @@ class Rounds:
         self.choose(size, k)
         count = len(self.data.queries)
         first, taken, recalls = 0, [], []
-        self.timed(0, size, k)
+        self.timed(0, min(size, WARM_BATCH), k)
         while not taken or sum(taken) < seconds:
             one, ids = self.timed(first, size, k)
             taken.append(one)
