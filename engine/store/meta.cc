@@ -3,13 +3,12 @@
 // then are format checks, and the bytes must be used up exactly.
 #include "engine/store/meta.h"
 
-#include <xxhash.h>
-
 #include <cstring>
 #include <optional>
 
 #include "engine/base/coding.h"
 #include "engine/base/limits.h"
+#include "engine/store/checksum.h"
 
 namespace vecserve::engine {
 namespace {
@@ -20,13 +19,13 @@ constexpr std::uint32_t kRequestRing = 65'536;  // part of the format
 static_assert(kRequestRing == limits::request_ids_max);
 
 std::uint64_t checksum_of(std::string_view key, std::string_view body) {
-  return XXH3_64bits_withSeed(body.data(), body.size(), XXH3_64bits(key.data(), key.size()));
+  return checksum(body, checksum(key));
 }
 
 std::uint64_t seal(std::string_view key, std::string& value) {
-  const std::uint64_t checksum = checksum_of(key, value);
-  put_fixed(value, checksum);
-  return checksum;
+  const std::uint64_t sum = checksum_of(key, value);
+  put_fixed(value, sum);
+  return sum;
 }
 
 std::optional<ByteReader> unseal(std::string_view key, std::string_view value) {
@@ -214,9 +213,9 @@ Result<RequestEntry> decode_request(std::string_view key, std::string_view value
 }
 
 std::uint64_t value_checksum(std::string_view value) {
-  std::uint64_t checksum = 0;
-  std::memcpy(&checksum, value.data() + (value.size() - kChecksumBytes), kChecksumBytes);
-  return checksum;
+  std::uint64_t sum = 0;
+  std::memcpy(&sum, value.data() + (value.size() - kChecksumBytes), kChecksumBytes);
+  return sum;
 }
 
 Status newer_format(std::uint32_t version) {

@@ -4,14 +4,13 @@
 // Always holds: one row has exactly one encoding.
 #include "engine/store/record.h"
 
-#include <xxhash.h>
-
 #include <algorithm>
 #include <cstring>
 #include <limits>
 
 #include "engine/base/coding.h"
 #include "engine/base/limits.h"
+#include "engine/store/checksum.h"
 
 namespace vecserve::engine {
 namespace {
@@ -56,15 +55,15 @@ void encode_record(const StoreRow& row, std::string& out) {
   if (row.expires_at_ms != 0) put_fixed(out, row.expires_at_ms);
   if (!row.payload.empty()) put_sized(out, row.payload);
   out.append(reinterpret_cast<const char*>(row.vector.data()), row.vector.size());
-  put_fixed(out, static_cast<std::uint64_t>(XXH3_64bits(out.data() + start, out.size() - start)));
+  put_fixed(out, checksum(std::string_view(out).substr(start)));
 }
 
 Result<StoreRow> decode_record(std::string_view record, std::size_t vector_bytes) {
   if (record.size() < 2 + kChecksumBytes) return damaged("too short");
   const std::string_view body = record.substr(0, record.size() - kChecksumBytes);
-  std::uint64_t checksum = 0;
-  std::memcpy(&checksum, record.data() + body.size(), kChecksumBytes);
-  if (checksum != XXH3_64bits(body.data(), body.size())) return damaged("wrong checksum");
+  std::uint64_t stored = 0;
+  std::memcpy(&stored, record.data() + body.size(), kChecksumBytes);
+  if (stored != checksum(body)) return damaged("wrong checksum");
 
   ByteReader in(body);
   std::uint8_t version = 0;
@@ -105,7 +104,7 @@ std::uint64_t row_hash(std::uint32_t collection, std::uint64_t slot, const IdVie
   } else {
     add(id.bytes.data(), std::min(id.bytes.size(), limits::id_bytes_max));
   }
-  return XXH3_64bits(bytes, size);
+  return checksum({bytes, size});
 }
 
 }  // namespace vecserve::engine

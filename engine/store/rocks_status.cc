@@ -1,4 +1,6 @@
-// Maps RocksDB's statuses to ours; see rocks_status.h. Pure functions, any thread.
+// Maps RocksDB's statuses to ours; see rocks_status.h. The same failure means different things to
+// different callers: a file that must be there and is not is lost data, not a wrong path.
+// Pure functions, any thread.
 // Always holds: a status that is not known here becomes internal, never ok.
 #include "engine/store/rocks_status.h"
 

@@ -1,4 +1,5 @@
-// The part of the seam that has code: emptying a batch for the next commit. The applying thread.
+// The part of the seam that has code: emptying a batch for the next commit. Stands beside store.h.
+// The applying thread.
 // Always holds: a cleared batch keeps its memory, so that steady writing allocates nothing here.
 #include "engine/store/store.h"
 

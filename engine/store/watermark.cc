@@ -3,9 +3,8 @@
 // older program can tell a newer file from a damaged one.
 #include "engine/store/watermark.h"
 
-#include <xxhash.h>
-
 #include "engine/base/coding.h"
+#include "engine/store/checksum.h"
 #include "engine/store/folder.h"
 #include "engine/store/meta.h"
 #include "engine/store/rocks_status.h"
@@ -32,16 +31,16 @@ std::string encode_watermark(const Watermark& watermark) {
   put_fixed(bytes, watermark.commit_sequence);
   put_fixed(bytes, watermark.rocksdb_sequence);
   bytes.resize(kBodyBytes, '\0');
-  put_fixed(bytes, static_cast<std::uint64_t>(XXH3_64bits(bytes.data(), bytes.size())));
+  put_fixed(bytes, checksum(bytes));
   return bytes;
 }
 
 Result<Watermark> decode_watermark(std::string_view bytes) {
   if (bytes.size() != kFileBytes) return damaged();
   const std::string_view body = bytes.substr(0, kBodyBytes);
-  std::uint64_t checksum = 0;
+  std::uint64_t stored = 0;
   ByteReader tail(bytes.substr(kBodyBytes));
-  if (!tail.fixed(checksum) || checksum != XXH3_64bits(body.data(), body.size())) return damaged();
+  if (!tail.fixed(stored) || stored != checksum(body)) return damaged();
 
   ByteReader in(body);
   std::string_view magic;

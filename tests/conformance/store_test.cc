@@ -1,5 +1,6 @@
 // The contract of Store, over every implementation. What only a store with files can show (what is
-// there after reopening) is asked of those that keep rows.
+// there after reopening) is asked of those that keep rows. One thread.
+// Always holds: a new implementation is one more line in implementations().
 #include <catch2/catch.hpp>
 #include <functional>
 #include <memory>

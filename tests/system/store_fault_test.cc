@@ -1,5 +1,7 @@
 // The store on a disk that fails: every single operation of a script once, in every way, and a
 // power loss after every batch. After each, reopening gives exactly what was acknowledged.
+// One thread.
+// Always holds: a run without a fault ends each loop, so that no operation is left out.
 #include <catch2/catch.hpp>
 #include <memory>
 

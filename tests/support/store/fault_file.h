@@ -1,5 +1,7 @@
-// The open files of a FaultFileSystem. Each asks it before every operation whether to fail; written
-// files are either the real ones or, in power-loss mode, bytes in memory. See fault_fs.h.
+// The open files of a FaultFileSystem. Each asks it before every operation whether to fail;
+// written files are either the real ones or, in power-loss mode, bytes in memory. Made by
+// fault_fs.cc. Used by RocksDB's threads; a file by one at a time, but for reading.
+// Always holds: each has a real file or an inode, never both.
 #pragma once
 
 #include <memory>

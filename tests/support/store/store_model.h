@@ -1,6 +1,6 @@
 // What a store must hold, kept in plain maps beside it: tests write through it and compare with
-// what a store hands out. One thread, but read_state may be called back by several. Always holds:
-// acked() is exactly the outcome of the batches whose apply() returned ok.
+// what a store hands out. One thread, but read_state may be called back by several.
+// Always holds: acked() is exactly the outcome of the batches whose apply() returned ok.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,6 @@
-// Opening a store on disk in tests: with requirements, or to see how it is refused. One thread.
-// Always holds: a store that reopen() replaced is closed before the folder is opened again.
+// Opening a store on disk in tests: to go on with it, or to see how it is refused. Used by the
+// tests of the store folder. One thread. Always holds: a store that reopen() replaced is closed
+// before the folder is opened again.
 #pragma once
 
 #include <memory>

@@ -1,4 +1,5 @@
-// Temporary folders and whole-file access for tests; see temp_folder.h. One thread.
+// Temporary folders and whole-file access for tests; see temp_folder.h. Goes past any fault file
+// system, straight to the real files. One thread.
 // Always holds: failures throw, which fails the test that asked.
 #include "tests/support/store/temp_folder.h"
 

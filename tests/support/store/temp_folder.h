@@ -1,4 +1,5 @@
-// A folder of one test's own, gone with everything in it at the end. One thread.
+// A folder of one test's own, gone with everything in it at the end; and whole files read and
+// written at once, to look at and to damage. One thread.
 // Always holds: path() does not exist before the test makes it; root() does.
 #pragma once
 

@@ -1,4 +1,6 @@
-// Numbers and byte runs as bytes.
+// Numbers and byte runs as bytes, both directions. Everything on disk is built of these, so the
+// bytes themselves are checked, not only that they come back. One thread.
+// Always holds: random values come from a fixed seed that a failure shows.
 #include "engine/base/coding.h"
 
 #include <catch2/catch.hpp>

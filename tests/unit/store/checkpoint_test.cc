@@ -1,4 +1,6 @@
-// Checkpoints and restoring them.
+// Checkpoints and restoring them: whole, verified, and nothing left behind when they fail. Beside
+// the fault tests, which look at the live database. One thread, and a writer in one case.
+// Always holds: a copy is judged by opening it, not by its files.
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <thread>

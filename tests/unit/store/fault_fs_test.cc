@@ -1,4 +1,6 @@
-// The fault file system is trusted by the tests of crashes, so it is tested itself.
+// The fault file system is trusted by the tests of crashes, so it is tested itself: that it fails
+// what it is told to, and that it loses exactly what was not synced. One thread.
+// Always holds: what is durable is looked up on the real disk, past the one under test.
 #include "tests/support/store/fault_fs.h"
 
 #include <catch2/catch.hpp>

@@ -1,4 +1,6 @@
-// Folders, their locks and small files.
+// Folders, their locks and small files: below everything else that the store does on disk.
+// One thread.
+// Always holds: each step of replacing a file is made to fail once.
 #include "engine/store/folder.h"
 
 #include <catch2/catch.hpp>

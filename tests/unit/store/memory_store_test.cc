@@ -1,4 +1,6 @@
 // The store without files: what it does differently; the rest is in the conformance suite.
+// One thread.
+// Always holds: it keeps counts and nothing that grows with the rows.
 #include <catch2/catch.hpp>
 
 #include "engine/store/open_store.h"

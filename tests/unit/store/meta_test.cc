@@ -1,4 +1,6 @@
-// Keys and values of the meta family: golden bytes, round trips, damage.
+// Keys and values of the meta family: golden bytes, round trips, damage. FORMAT.md describes what
+// is pinned here. One thread.
+// Always holds: a change of any byte on disk fails here first.
 #include "engine/store/meta.h"
 
 #include <catch2/catch.hpp>
@@ -129,6 +131,11 @@ TEST_CASE("meta: a flipped bit, a cut and a wrong key are data loss", "[meta]") 
     other.back() = static_cast<char>(other.back() + 1);
     CHECK(one.decode(other, one.value).code() == StatusCode::data_loss);
   }
+}
+
+TEST_CASE("meta: a newer format is told from a damaged one", "[meta]") {
+  const std::string newer = bytes_of("7665637365727665020000002ba2ac6d9ba8b935");
+  CHECK(decode_format(meta_key(MetaTag::format), newer).code() == StatusCode::failed_precondition);
 }
 
 TEST_CASE("meta: counters that cannot be are data loss", "[meta]") {

@@ -1,4 +1,6 @@
-// Row records and row hashes: the bytes on disk, held by golden bytes.
+// Row records and row hashes: the bytes on disk, held by golden bytes, and what damage does to
+// them. FORMAT.md describes what is pinned here. One thread.
+// Always holds: random rows come from a fixed seed that a failure shows.
 #include "engine/store/record.h"
 
 #include <catch2/catch.hpp>

@@ -1,5 +1,6 @@
 // Damage to the files of a database: each is found and refused before anything is opened for
-// writing, so that putting the right bytes back makes everything right again.
+// writing, so that putting the right bytes back makes everything right again. One thread.
+// Always holds: a refused database has the same files with the same bytes as before.
 #include "engine/store/recovery.h"
 
 #include <catch2/catch.hpp>

@@ -1,4 +1,6 @@
 // Writing to the store on disk: what it does when the disk fails, and when the watermark moves.
+// The system test makes every operation fail; this one says what callers are told. One thread.
+// Always holds: time is a ManualClock's, so nothing waits.
 #include <catch2/catch.hpp>
 
 #include "engine/store/watermark.h"

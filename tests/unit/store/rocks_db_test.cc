@@ -1,4 +1,6 @@
-// Opening and closing RocksDB with our settings.
+// Opening and closing RocksDB with our settings, and that reading writes nothing. Below recovery
+// and rocks_store. One thread.
+// Always holds: a setting that could lose synced writes fails here when it is switched on.
 #include "engine/store/rocks_db.h"
 
 #include <catch2/catch.hpp>

@@ -1,4 +1,6 @@
-// RocksDB's statuses in our codes.
+// RocksDB's statuses in our codes: what a caller does next depends on them. Below everything that
+// calls RocksDB. One thread.
+// Always holds: every kind of failure that RocksDB can report is in the table.
 #include "engine/store/rocks_status.h"
 
 #include <catch2/catch.hpp>

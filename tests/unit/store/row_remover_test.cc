@@ -1,4 +1,6 @@
-// Removing the rows of dropped collections in the background.
+// Removing the rows of dropped collections in the background. Beside rocks_store_test, which lets
+// a crash come between. Its own thread works while the test waits for it.
+// Always holds: nothing sleeps; wait() returns when the work is done.
 #include "engine/store/row_remover.h"
 
 #include <catch2/catch.hpp>

@@ -1,4 +1,6 @@
-// The batch that every store takes.
+// The batch that every store takes, emptied for the next commit. The contract of the stores is in
+// tests/conformance/store_test.cc. One thread.
+// Always holds: a field that is added to the batch has to be added here.
 #include "engine/store/store.h"
 
 #include <catch2/catch.hpp>

@@ -1,4 +1,6 @@
-// The watermark file.
+// The watermark file: its bytes, damage to it, and writing it. FORMAT.md describes what is pinned
+// here. One thread.
+// Always holds: no damaged watermark is ever believed.
 #include "engine/store/watermark.h"
 
 #include <catch2/catch.hpp>
