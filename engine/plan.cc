@@ -11,9 +11,10 @@ namespace vecserve::engine {
 namespace {
 
 // A search that is split ends with its slowest worker, and on a machine that does other work one of
-// them is sooner or later off the core for a few hundred microseconds: measured with a writer at full
-// speed, two threads tripled the 99th percentile of a 100 us search and took 10% off its median. So a
-// thread must be worth about that hiccup: 4 MiB of vectors, 300 us at the 12 to 20 GB/s of a core.
+// them is sooner or later off the core for a few hundred microseconds: measured with a writer at
+// full speed, two threads tripled the 99th percentile of a 100 us search and took 10% off its
+// median. So a thread must be worth about that hiccup: 4 MiB of vectors, 300 us at the 12 to
+// 20 GB/s of a core.
 constexpr std::uint64_t kBytesPerThread = std::uint64_t{4} << 20;
 
 // From about four queries on a scan is bound by arithmetic, not by reading: it counts once per

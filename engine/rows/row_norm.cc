@@ -1,5 +1,6 @@
 // Norms of stored vectors, rounded up. Called once per row by RowBlock::append.
-// The committing thread. Always holds: see row_norm.h.
+// The committing thread, or a thread that loads.
+// Always holds: see row_norm.h.
 #include "engine/rows/row_norm.h"
 
 #include <cmath>

@@ -1,5 +1,6 @@
 // The scanner that is always there: full-plane scan on the CPU over a table of kernels, split over
-// the worker pool. Implements Scanner; see its contract.
+// the worker pool. Implements Scanner; see its contract and thread rule there.
+// Always holds: it supports every shape that a collection can have.
 #pragma once
 
 #include <memory>

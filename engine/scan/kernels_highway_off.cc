@@ -1,5 +1,6 @@
 // Stands in for kernels_highway.cc where the build has no Google Highway: no further tables.
-// Chosen by CMake. Any thread. Always holds: the generic table alone remains.
+// Chosen by CMake; used by kernels_select.
+// Any thread. Always holds: the generic table alone remains.
 #include "engine/scan/kernels.h"
 
 namespace vecserve::engine {

@@ -1,4 +1,5 @@
-// Seeded vectors, queries and blocks for tests of the scan. Single-threaded.
+// Seeded vectors, queries and blocks for tests of the scan; used before oracle and match.
+// Single-threaded.
 // Always holds: see data.h. Rounding to the stored types is done by the product's own conversions.
 #include "tests/support/data.h"
 

@@ -1,5 +1,6 @@
 // The operator new that can fail on demand. Linked only into tests that use failing_new.h.
-// Any thread. Always holds: memory comes from malloc, so that sanitizers see every block.
+// Used by the allocation tests, through failing_new.h; any thread.
+// Always holds: memory comes from malloc, so that sanitizers see every block.
 #include "tests/support/failing_new.h"
 
 #include <cstdlib>

@@ -1,4 +1,5 @@
-// Strict comparison of candidates and answers with the oracle. Single-threaded.
+// Strict comparison of candidates and answers with the oracle; comes after oracle.
+// Single-threaded.
 // Always holds: see match.h.
 #include "tests/support/match.h"
 

@@ -1,4 +1,6 @@
-// The full sort that tests compare with. Single-threaded. Always holds: see oracle.h.
+// The full sort that tests compare with; comes after data, before match.
+// Single-threaded.
+// Always holds: see oracle.h.
 #include "tests/support/oracle.h"
 
 #include <algorithm>
