@@ -1,7 +1,7 @@
 // A fixed set of threads that searches share. Work comes as "run f(0) ... f(n - 1)"; the caller
 // takes part, idle workers join in, and the call returns when all are done. Stands below scan.
 // Any thread may call run(), several at once; tasks must not throw and must not call run().
-// Always holds: no allocation and no system call when the caller works alone (n == 1 or one thread);
+// Always holds: no allocation and no system call when the caller works alone (n or threads is 1);
 // the pool never owns more than `threads - 1` threads.
 #pragma once
 
