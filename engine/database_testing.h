@@ -1,6 +1,6 @@
 // Doors that only tests use: a database over a fault-injecting file system or a clock that stands
-// still, and background work on demand. Beside database.h, with the thread rules of that header; not
-// installed. Always holds: without hooks it opens what Database::open opens.
+// still, and background work on demand. Beside database.h, with the thread rules of that header;
+// not installed. Always holds: without hooks it opens what Database::open opens.
 #pragma once
 
 #include <string>

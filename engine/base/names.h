@@ -1,6 +1,6 @@
 // Which names collections and payload fields may have. The set is narrow on purpose: such a name is
-// safe in a path, a metric label, a filter expression and a shell. Used where options are validated.
-// Pure, any thread. Always holds: the empty name is not valid.
+// safe in a path, a metric label, a filter expression and a shell. Used where options are
+// validated. Pure, any thread. Always holds: the empty name is not valid.
 #pragma once
 
 #include <string_view>

@@ -89,7 +89,7 @@ def recall_plot(title: str, curves: dict[str, list[tuple[float, float]]]) -> str
         label = "exact" if mark == marks[-1] else mark
         drawing.text(x, HEIGHT - BOTTOM + 18, label, "middle")
     drawing.text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 14, "recall", "middle")
-    for i, points in enumerate(curves.values()):
+    for i, points in reversed(list(enumerate(curves.values()))):  # the first engine on top
         colour = COLOURS[i % len(COLOURS)]
         places = [(across(recall), up(speed)) for recall, speed in sorted(points)]
         drawing.line(places, colour, 1.8)
