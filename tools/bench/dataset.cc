@@ -1,5 +1,6 @@
 // Finds a data set by its name. Comes before truth and exact_search; main thread. Always holds:
 // what it returns has at least one row and one query of the same dimension.
+// Part of bench_support, which every bench links.
 #include "tools/bench/dataset.h"
 
 #include <algorithm>

@@ -1,5 +1,6 @@
 // The file formats of vectors. Comes below dataset.cc; main thread. gzip is called as a program, so
 // that a bench needs no compression library. Always holds: nothing is read past what a file has.
+// Part of bench_support, which every bench links.
 #include "tools/bench/dataset_files.h"
 
 #include <algorithm>

@@ -1,5 +1,6 @@
 // One thread per core that takes the next piece until none is left. See spread.h; used by the
 // synthetic data sets and by the search for the truth. Always holds: no thread outlives the call.
+// Part of bench_support, which every bench links.
 #include "tools/bench/spread.h"
 
 #include <algorithm>

@@ -1,5 +1,6 @@
 // Spreads independent pieces of work over the cores, for what a bench does before it measures. Any
 // thread; returns when all is done. Always holds: every piece runs exactly once, in no order.
+// Part of bench_support, which every bench links.
 #pragma once
 
 #include <cstddef>

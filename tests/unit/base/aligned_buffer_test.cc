@@ -1,5 +1,6 @@
 // Checks engine/base/aligned_buffer: alignment, zeros, slack, laziness and moves, for heap and
 // mapped sizes. Single-threaded. Always holds: resident pages are asked of the system, not assumed.
+// Part of unit_base, which links that layer and what is below it, nothing above.
 #include "engine/base/aligned_buffer.h"
 
 #include <sys/mman.h>

@@ -1,5 +1,6 @@
 // Checks engine/rows/row_block: what goes in comes out, limits of a block, ids and expiry times.
 // Single-threaded. Always holds: expected values are written out or follow from the position.
+// Part of unit_rows, which links that layer and what is below it, nothing above.
 #include "engine/rows/row_block.h"
 
 #include <catch2/catch.hpp>

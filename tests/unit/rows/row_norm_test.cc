@@ -1,5 +1,6 @@
 // Checks engine/rows/row_norm: the float is never below the true norm and close above it.
 // Single-threaded, seeded. Always holds: the truth is computed in long double.
+// Part of unit_rows, which links that layer and what is below it, nothing above.
 #include "engine/rows/row_norm.h"
 
 #include <catch2/catch.hpp>

@@ -1,5 +1,6 @@
 // Checks engine/rows/row_shape: bytes, strides and capacities over types and dimensions.
 // Single-threaded. Always holds: the rules of row_shape.h are checked for every combination.
+// Part of unit_rows, which links that layer and what is below it, nothing above.
 #include "engine/rows/row_shape.h"
 
 #include <catch2/catch.hpp>

@@ -1,5 +1,6 @@
 // Checks engine/rows/scalar: every stored type reads as the double it stands for.
 // Single-threaded. Always holds: the 16-bit types are checked over all their finite values.
+// Part of unit_rows, which links that layer and what is below it, nothing above.
 #include "engine/rows/scalar.h"
 
 #include <catch2/catch.hpp>

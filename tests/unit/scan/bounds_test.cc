@@ -1,5 +1,6 @@
 // Checks engine/scan/bounds at the ends of the float range, where sums are infinite, lost or not a
 // number. Ordinary and adversarial data are in tests/conformance/kernels_test.cc. Single-threaded.
+// Part of unit_scan, which links that layer and what is below it, nothing above.
 #include "engine/scan/bounds.h"
 
 #include <catch2/catch.hpp>

@@ -1,5 +1,6 @@
 // Checks engine/scan/cpu_scanner beyond the contract: its name, that ineligible tiles are not
 // touched, and that a failed allocation leaves it usable. Single-threaded.
+// Part of unit_scan, which links that layer and what is below it, nothing above.
 #include "engine/scan/cpu_scanner.h"
 
 #include <sys/mman.h>

@@ -1,5 +1,6 @@
 // Checks engine/scan/kernels_generic on sums done by hand. What all tables have in common is in
 // tests/conformance/kernels_test.cc. Single-threaded.
+// Part of unit_scan, which links that layer and what is below it, nothing above.
 #include <catch2/catch.hpp>
 #include <cstring>
 

@@ -1,5 +1,6 @@
 // Checks engine/scan/kernels_select: names, the environment and the text of the refusal.
 // Single-threaded: it sets an environment variable.
+// Part of unit_scan, which links that layer and what is below it, nothing above.
 #include <stdlib.h>
 
 #include <catch2/catch.hpp>

@@ -1,5 +1,6 @@
 // Checks engine/scan/reference: distances that can be worked out by hand, the fixed order of
 // additions, and coordinates of every type. Single-threaded.
+// Part of unit_scan, which links that layer and what is below it, nothing above.
 #include "engine/scan/reference.h"
 
 #include <catch2/catch.hpp>

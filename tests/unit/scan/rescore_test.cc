@@ -1,5 +1,6 @@
 // Checks engine/scan/rescore: the total order, the certificate and its edge, limits, and that
 // hopeless candidates are not scored. Single-threaded.
+// Part of unit_scan, which links that layer and what is below it, nothing above.
 #include "engine/scan/rescore.h"
 
 #include <catch2/catch.hpp>

@@ -1,5 +1,6 @@
 // Checks engine/scan/topk against a full sort: what is kept, the floor, ties, limits and merging.
 // Single-threaded, seeded.
+// Part of unit_scan, which links that layer and what is below it, nothing above.
 #include "engine/scan/topk.h"
 
 #include <algorithm>
