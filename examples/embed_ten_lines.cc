@@ -1,5 +1,6 @@
 // The shortest useful program: open a database, write two rows, find the nearest that matches. The
-// README shows exactly this; a test compares the two.
+// README shows exactly this; a test compares the two. One thread; leaves the folder ./my-vectors.
+// Always holds: run twice, it prints the same.
 #include <vecserve/vecserve.h>
 
 #include <iostream>
