@@ -186,6 +186,33 @@ TEST_CASE("recovery: damaged or missing small files are refused or do no harm", 
   }
 }
 
+TEST_CASE("recovery: a disk that cannot be read is an I/O error, not lost data", "[recovery]") {
+  const Killed killed;
+  std::uint64_t failures = 0;
+  for (std::uint64_t nth = 1;; ++nth) {
+    CAPTURE(nth);
+    FaultEnv env;
+    StoreOptions options = killed.options();
+    options.rocksdb_env = env.env.get();
+    options.read_only = true;
+    Fault fault;
+    fault.kinds = fault::kRead;
+    fault.nth = nth;
+    fault.name_contains = ".sst";
+    env.fs->arm(fault);
+    const Status status = try_open(options);
+    if (env.fs->failed() == 0) {
+      CHECK(status.ok());
+      break;
+    }
+    INFO(status.to_string());
+    // RocksDB tries again here and there; where it cannot, the code must say what to do.
+    CHECK((status.ok() || status.code() == StatusCode::io_error));
+    failures += status.ok() ? 0 : 1;
+  }
+  CHECK(failures > 3);
+}
+
 // Writes behind the store's back, as a defect of RocksDB or a tool would.
 void tamper(const std::string& path, const std::function<void(const RocksDb&)>& change) {
   RocksSettings settings;
