@@ -124,7 +124,7 @@ void fail_each(FaultFileSystem::PowerLoss power_loss, const Fault& kind) {
     env.fs->arm(fault);
     const Outcome outcome = run_script(options, *env.fs, clock, kind.disk_full);
     const bool fired = env.fs->failed() > 0;
-    failures += fired ? 1 : 0;
+    if (fired) ++failures;
     if (power_loss == FaultFileSystem::PowerLoss::on) env.fs->lose_power();
     env.fs->disarm();
     check_reopened(options, outcome);
