@@ -99,7 +99,8 @@ struct RowSetEditor::Edit {
   }
 };
 
-RowSetEditor::RowSetEditor(std::shared_ptr<const RowSet> base) : edit_(std::make_unique<Edit>()) {
+RowSetEditor::RowSetEditor(const std::shared_ptr<const RowSet>& base)
+    : edit_(std::make_unique<Edit>()) {
   edit_->next = base != nullptr ? std::make_shared<RowSet>(*base) : std::make_shared<RowSet>();
   edit_->own.resize(edit_->next->views_.size());
 }

@@ -63,7 +63,7 @@ class RowSet {
 // taken back out of their block, and nothing was changed that a reader can see.
 class RowSetEditor {
  public:
-  explicit RowSetEditor(std::shared_ptr<const RowSet> base);
+  explicit RowSetEditor(const std::shared_ptr<const RowSet>& base);
   ~RowSetEditor();
   RowSetEditor(const RowSetEditor&) = delete;
   RowSetEditor& operator=(const RowSetEditor&) = delete;

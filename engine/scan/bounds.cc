@@ -63,7 +63,7 @@ void bound_cosines(const ScoreBound& bound, const float* norms, std::uint32_t co
     const float cosine = (sums[r] * bound.inverse + bound.absolute) / norms[r];
     const float lower = (1.0f - cosine) - bound.per_norm;
     const bool proven = (norms[r] >= kNormMin) & (norms[r] <= kFloatMax) & (lower <= 2.0f);
-    sums[r] = proven & (lower > 0.0f) ? lower : 0.0f;
+    sums[r] = (proven & (lower > 0.0f)) ? lower : 0.0f;
   }
 }
 

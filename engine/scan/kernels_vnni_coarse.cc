@@ -3,12 +3,7 @@
 // sums of sixteen rows brought into one register. Batches: sixteen queries to a register, four
 // codes of a row times all of them in one instruction. Always holds: nothing here is seen outside
 // but the table, so that no linker takes this code for another machine.
-// GCC 12 takes the registers that its own intrinsics leave undefined on purpose for mistakes.
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #include <immintrin.h>
-#pragma GCC diagnostic pop
 
 #include <cstddef>
 #include <cstdint>

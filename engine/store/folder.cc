@@ -122,6 +122,7 @@ bool is_data_file(std::string_view name) {
 
 bool is_database_file(std::string_view name) {
   if (is_data_file(name) || name == "LOCK" || name == "LOG" || name == "WATERMARK.tmp") return true;
+  if (name == "TAIL" || name == "TAIL.tmp") return true;
   if (name.starts_with("LOG.old.")) return true;
   if (name.starts_with("OPTIONS-")) return true;
   return has_suffix(name, ".dbtmp") && is_number(name.substr(0, name.size() - 6));

@@ -49,6 +49,7 @@ Status RocksStore::apply(const StoreBatch& batch, Durability durability) {
     StoreState next = state_;
     VECSERVE_TRY(build(batch, next));
     VECSERVE_TRY(write(durability));
+    if (durability == Durability::sync) tail_.note(next.sequence);
     adopt(batch, next);
     return {};
   });

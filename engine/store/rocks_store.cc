@@ -119,6 +119,7 @@ Result<std::uint64_t> RocksStore::load(const LoadSink& sink, std::uint32_t threa
       return status;
     }
     committed_.store(state_.sequence);
+    if (!options_.read_only) tail_.open(*fs_, options_.path);
     return state_.sequence;
   });
 }
@@ -157,6 +158,9 @@ Status RocksStore::open_existing(const LoadSink& sink, std::uint32_t threads) {
   if (!rocks.ok()) return rocks.status();
   auto found = read_store(*rocks, nullptr, sink, threads);
   if (!found.ok()) return with_context(found.status(), options_.path);
+  if (!found_.clean) {
+    found_.commit_sequence = std::max(found_.commit_sequence, read_tail(*fs_, options_.path));
+  }
   VECSERVE_TRY(with_context(check_watermark(found_, *found), options_.path));
   state_ = found->state;
   for (const auto& [id, collection] : found->collections) {

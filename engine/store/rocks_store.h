@@ -20,6 +20,7 @@
 #include "engine/store/open_store.h"
 #include "engine/store/recovery.h"
 #include "engine/store/row_remover.h"
+#include "engine/store/tail_mark.h"
 
 namespace vecserve::engine {
 
@@ -96,6 +97,7 @@ class RocksStore final : public Store {
   const Clock& clock_;
   bool fresh_ = false;  // there is no database yet
   Watermark found_;     // as it was before load
+  TailMark tail_;       // the applying thread only
 
   // Guarded by open_mutex_: held shared by every call, exclusively by load and close.
   mutable std::shared_mutex open_mutex_;

@@ -12,8 +12,6 @@
 #include <utility>
 #include <vector>
 
-#include "engine/base/clock.h"
-#include "engine/database_testing.h"
 #include "tests/programs/support/child_process.h"
 #include "tests/programs/support/crash_events.h"
 #include "vecserve/database.h"
@@ -68,30 +66,10 @@ Status run_step(const Step& step, Collection& collection, CodedBatch& batch) {
   return collection.upsert(batch.inputs()).status();
 }
 
-// The images' clock: what is promised about a log that somebody cuts off holds from a second after
-// the write on, and the images are made in less.
-engine::ManualClock& image_clock() {
-  static engine::ManualClock clock;
-  return clock;
-}
-
 Result<Database> open_image(const std::string& path) {
   DatabaseOptions options;
   options.threads = 1;
-  engine::TestHooks hooks;
-  hooks.clock = &image_clock();
-  return engine::open_for_testing(path, options, hooks);
-}
-
-// A write that nobody judges, late enough that the watermark covers everything before it.
-Status settle(Database& database) {
-  image_clock().advance(std::chrono::seconds(5));
-  Result<Collection> last = database.create_collection("last", coded_collection());
-  VECSERVE_TRY(last.status());
-  image_clock().advance(std::chrono::seconds(5));
-  CodedBatch batch;
-  batch.add(1, 1);
-  return last->upsert(batch.inputs()).status();
+  return Database::open(path, options);
 }
 
 // Runs the script over several sessions, each of which leaves a table file, and returns the last
@@ -159,7 +137,6 @@ int build_image(Image image, const std::string& folder) {
   if (status.ok() && image == Image::checkpoint) {
     status = database->checkpoint(image_path(image, folder)).status();
   }
-  if (status.ok() && image == Image::unclean) status = settle(*database);
   if (status.ok() && image == Image::unclean) {
     send_event(Event{});
     for (;;) pause();  // the parent kills us here, with everything acknowledged
