@@ -119,10 +119,9 @@ class Search {
 
   Status add_mask(std::string_view text) {
     const std::size_t m = lane_.filters.size();
-    if (lane_.masks.size() <= m) {
-      lane_.masks.resize(m + 1);
-      lane_.words.resize(m + 1);
-    }
+    // Each by its own size: memory may have run out between the two in an earlier search.
+    lane_.masks.resize(std::max(lane_.masks.size(), m + 1));
+    lane_.words.resize(std::max(lane_.words.size(), m + 1));
     const std::uint64_t now_ms = core_.runtime->clock.unix_ms();
     std::uint64_t eligible = 0;
     if (text.empty()) {
