@@ -1,0 +1,28 @@
+// A batch: works that are served together, and what the device tells about serving them. Closed by
+// the Batcher when a lane is free, run by a Device, completed by the Dispatch.
+// Belongs to one lane and is used again for its next batch, so that a warm lane allocates nothing.
+// Always holds: works, statuses have one entry per work, in the order of queueing.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "net/work.h"
+
+namespace vecserve::net {
+
+struct Batch {
+  std::vector<std::shared_ptr<Work>> works;
+  std::vector<Status> statuses;  // per work, ok until the device says otherwise
+  GroupId group = kAlone;
+  std::uint32_t weight = 0;           // of all works
+  std::uint32_t lane = 0;             // 0 to lanes - 1; set once by the lane's owner
+  Deadline deadline = kNoDeadline;    // when the last of the works expires
+  std::shared_ptr<CancelToken> stop;  // cancelled: nobody wants any of the answers
+  TimePoint closed{};                 // when it was taken from the queue
+  TimePoint started{};                // when the device began; unset: when it was closed
+  Stages stages;                      // what the device tells; queue and batch are the core's
+};
+
+}  // namespace vecserve::net

@@ -1,0 +1,128 @@
+// The serving core: takes works, refuses at once what cannot be done in time, lets the rest form
+// batches, gives those to lanes, and answers each work once. Knows neither sockets nor vectors: the
+// server, batchd and overload_sim use it alike, over different devices (net/device.h).
+// Comes after the session's decoding, before the lane. Any thread may call any member; one mutex is
+// held for less than a few microseconds, never while a device runs or a work is finished.
+// Always holds: no lane idles while a work waits; nothing expired or cancelled starts; an admitted
+// work is finished exactly once; what is in flight is the tickets alive.
+//
+//   transport                                   lane thread (net/lane.h), one per lane
+//   ---------                                   ------------------------------------------
+//   peer = dispatch.join()                      while (dispatch.wait(batch)) {
+//   refusal = dispatch.submit(work)               device.run(batch);
+//   ... work->finish(outcome), on a lane          dispatch.complete(batch);
+//   dispatch.cancel(*work)                      }
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "engine/base/clock.h"
+#include "net/batch.h"
+#include "net/work.h"
+#include "vecserve/status.h"
+
+namespace vecserve::net {
+
+struct DispatchOptions {
+  std::uint32_t lanes = 2;        // batches in flight: the next is made ready while one runs
+  std::uint32_t batch_max = 256;  // weight of a batch; a single heavier work rides alone
+
+  // The most that a work waits and runs, as a multiple of the slow (99th percentile) time of a full
+  // batch, but never less than target_min. `target` other than 0 fixes it instead.
+  double target_batches = 3.0;
+  Duration target_min = std::chrono::milliseconds(2);
+  Duration target{0};
+
+  Duration first_guess = std::chrono::microseconds(500);  // of one batch, before any was measured
+
+  // Shares of every batch that lower classes keep while they wait; the rest is strictly by class.
+  double bulk_share = 0.05;
+  double background_share = 0.02;
+
+  // Backstops; time is the bound that is meant to bite.
+  std::uint32_t works_max = 65'536;              // in flight, queued and running
+  std::uint32_t peer_works_max = 4'096;          // of these, of one peer
+  std::size_t bytes_max = std::size_t{1} << 30;  // in flight
+
+  [[nodiscard]] Status validate() const;
+};
+
+// Totals since the start, and how things stand.
+struct DispatchStats {
+  std::uint64_t admitted = 0;
+  std::uint64_t refused[8] = {};  // by RefusalReason
+  std::uint64_t completed = 0;    // ran and was finished with the device's status
+  std::uint64_t expired = 0;      // dropped at batch close or after running
+  std::uint64_t cancelled = 0;
+  std::uint64_t shed = 0;  // dropped by the backstop although admitted
+  std::uint64_t batches = 0;
+  std::uint64_t batch_works = 0;  // in these
+  std::uint64_t batch_weight = 0;
+  std::uint64_t queued[kWorkClasses] = {};  // works that wait now
+  std::uint64_t running = 0;                // works on lanes now
+  std::uint64_t in_flight = 0;              // tickets alive
+  std::uint64_t bytes_in_flight = 0;
+  std::uint32_t lanes_busy = 0;
+  bool overloaded = false;  // the backstop is at work
+  Duration target{0};       // as it stands
+  Duration slow_batch{0};   // 99th percentile of a full batch, of the group that ran last
+};
+
+class Dispatch {
+ public:
+  // `options` must be valid; the clock must outlive the dispatch.
+  Dispatch(const DispatchOptions& options, const engine::Clock& clock);
+  // Nothing may wait or run any more: stop() first.
+  ~Dispatch();
+  Dispatch(const Dispatch&) = delete;
+  Dispatch& operator=(const Dispatch&) = delete;
+
+  // -- Transport --------------------------------------------------------------------------------
+
+  // A new connection, as fairness sees it: one share of the queue.
+  [[nodiscard]] std::shared_ptr<Peer> join();
+
+  // Admits the work, or says at once why not. Never blocks; refusing costs under 2 us.
+  [[nodiscard]] std::optional<Refusal> submit(std::shared_ptr<Work> work);
+
+  // A queued work is finished as cancelled before this returns; a running one when its batch is
+  // done, which is stopped early if nobody in it is left. False: it was finished already.
+  bool cancel(Work& work);
+  // All works of a peer, such as one that hung up.
+  void cancel_all(Peer& peer);
+
+  [[nodiscard]] Load load(const Peer& peer) const;
+  [[nodiscard]] DispatchStats stats() const;
+
+  // -- Lanes ------------------------------------------------------------------------------------
+
+  // Closes the next batch into `batch`, which the lane owns and uses again. False: nothing waits.
+  // Finishes what it drops.
+  [[nodiscard]] bool close(Batch& batch);
+  // The same, but waits for work. False: stopped and nothing is left.
+  [[nodiscard]] bool wait(Batch& batch);
+  // The device is done with the batch: learns its cost and finishes its works.
+  void complete(Batch& batch);
+
+  // -- Ending -----------------------------------------------------------------------------------
+
+  // From here on every submit is refused as draining; what was admitted goes on.
+  void drain();
+  // Waits until nothing is queued or running; false when that was not so by `until`, which is
+  // real time.
+  [[nodiscard]] bool wait_idle(Deadline until);
+  // Drains, finishes what is queued as unavailable, stops what runs, and lets the lanes' wait()
+  // return false.
+  void stop();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace vecserve::net

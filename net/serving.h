@@ -1,0 +1,67 @@
+// The three ways through a server, each a dispatch with lanes of its own so that none starves
+// another: searches (batched, two lanes), writes (each alone, many lanes, so that the engine makes
+// one group commit of those that wait for the disk together) and reads (rows by id, pages, counts,
+// administration).
+// Comes after the session; owns the threads that run the engine.
+// Always holds: a work goes to exactly one of the three; after stop() none is left in any.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "engine/base/clock.h"
+#include "net/device.h"
+#include "net/dispatch.h"
+#include "net/lane.h"
+#include "vecserve/status.h"
+
+namespace vecserve::net {
+
+struct ServingOptions {
+  DispatchOptions searches{};
+  DispatchOptions writes = write_defaults();  // weight: rows / 64, at least 1
+  DispatchOptions reads = read_defaults();
+
+  // 16 lanes: so many writes can share one fsync. Target: 2 s.
+  [[nodiscard]] static DispatchOptions write_defaults();
+  // 4 lanes. Target: 1 s.
+  [[nodiscard]] static DispatchOptions read_defaults();
+  [[nodiscard]] Status validate() const;
+};
+
+// One connection in each of the three.
+struct PeerSet {
+  std::shared_ptr<Peer> searches;
+  std::shared_ptr<Peer> writes;
+  std::shared_ptr<Peer> reads;
+};
+
+class Serving {
+ public:
+  Serving(const ServingOptions& options, const engine::Clock& clock);
+  // Stops.
+  ~Serving();
+  Serving(const Serving&) = delete;
+  Serving& operator=(const Serving&) = delete;
+
+  // Starts the lanes' threads.
+  [[nodiscard]] Status start();
+
+  [[nodiscard]] Dispatch& searches();
+  [[nodiscard]] Dispatch& writes();
+  [[nodiscard]] Dispatch& reads();
+  [[nodiscard]] SearchGroups& groups();
+
+  [[nodiscard]] PeerSet join();
+  void cancel_all(const PeerSet& peers);
+
+  void drain();                                  // takes nothing new
+  [[nodiscard]] bool wait_idle(Deadline until);  // all admitted works were finished
+  void stop();                                   // answers what is left, at once
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace vecserve::net
