@@ -7,8 +7,12 @@
 
 namespace vecserve::engine {
 
-Background::Background(std::chrono::milliseconds period, std::function<void()> pass)
-    : period_(period), pass_(std::move(pass)), thread_([this] { run(); }) {}
+Background::Background(std::chrono::milliseconds period, std::function<void(const Stopping&)> first,
+                       std::function<void()> pass)
+    : period_(period),
+      first_(std::move(first)),
+      pass_(std::move(pass)),
+      thread_([this] { run(); }) {}
 
 Background::~Background() {
   stop();
@@ -26,14 +30,23 @@ void Background::stop() {
 }
 
 void Background::run() {
-  std::unique_lock lock(mutex_);
-  while (!wake_.wait_for(lock, period_, [this] { return stopping_; })) {
-    lock.unlock();
+  const auto guarded_run = [](const auto& work) {
     try {
-      pass_();
+      work();
     } catch (...) {
       // Out of memory even for an error: the next pass may do better.
     }
+  };
+  guarded_run([this] {
+    first_([this] {
+      const std::lock_guard lock(mutex_);
+      return stopping_;
+    });
+  });
+  std::unique_lock lock(mutex_);
+  while (!wake_.wait_for(lock, period_, [this] { return stopping_; })) {
+    lock.unlock();
+    guarded_run(pass_);
     lock.lock();
   }
 }

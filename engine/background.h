@@ -1,6 +1,7 @@
-// The one background thread of a database: removes expired rows and gives back the memory of sparse
-// blocks, now and then. Made by open after everything is loaded, ended by close before the store
-// is. Always holds: after stop() has returned no pass is running and none will start.
+// The one background thread of a database: fills the planes of loaded rows, then removes expired
+// rows and gives back the memory of sparse blocks, now and then. Made by open after everything is
+// loaded, ended by close before the store is.
+// Always holds: after stop() has returned no pass is running and none will start.
 #pragma once
 
 #include <chrono>
@@ -13,8 +14,12 @@ namespace vecserve::engine {
 
 class Background {
  public:
-  // Runs `pass` on a thread of its own every `period`.
-  Background(std::chrono::milliseconds period, std::function<void()> pass);
+  using Stopping = std::function<bool()>;
+
+  // Runs `first` at once and `pass` every `period`, on a thread of its own. `first` may take long
+  // and asks now and then whether to give up.
+  Background(std::chrono::milliseconds period, std::function<void(const Stopping&)> first,
+             std::function<void()> pass);
   ~Background();
 
   void stop();
@@ -23,6 +28,7 @@ class Background {
   void run();
 
   const std::chrono::milliseconds period_;
+  const std::function<void(const Stopping&)> first_;
   const std::function<void()> pass_;
   std::mutex mutex_;
   std::condition_variable wake_;

@@ -5,7 +5,19 @@
 
 #include <utility>
 
+#include "engine/plan.h"
+
 namespace vecserve::engine {
+
+namespace {
+
+RowShape make_shape(const CollectionOptions& options, Planes planes) {
+  RowShape shape = RowShape::make(options.metric, options.type, options.dim);
+  shape.coarse = wants_coarse_plane(shape, planes);
+  return shape;
+}
+
+}  // namespace
 
 CollectionCore::CollectionCore(std::shared_ptr<Runtime> runtime_in, std::uint32_t id_in,
                                std::string name_in, const CollectionOptions& options_in)
@@ -13,7 +25,7 @@ CollectionCore::CollectionCore(std::shared_ptr<Runtime> runtime_in, std::uint32_
       id(id_in),
       name(std::move(name_in)),
       options(options_in),
-      shape(RowShape::make(options_in.metric, options_in.type, options_in.dim)),
+      shape(make_shape(options_in, runtime->options.planes)),
       snapshot_(std::make_shared<const RowSet>()) {}
 
 std::shared_ptr<const RowSet> CollectionCore::snapshot() const {

@@ -81,14 +81,27 @@ Result<std::shared_ptr<DatabaseCore>> DatabaseCore::open(const OpenCall& call) {
 DatabaseCore::DatabaseCore(std::string path, std::shared_ptr<Runtime> runtime, Catalog catalog)
     : path_(std::move(path)), runtime_(std::move(runtime)), catalog_(std::move(catalog)) {
   const DatabaseOptions& options = runtime_->options;
-  const bool rewrites = options.rewrite_below_live_share > 0.0;
-  if (!runtime_->read_only && (options.expire_every_ms > 0 || rewrites)) {
-    const auto period = options.expire_every_ms > 0
-                            ? std::chrono::milliseconds(options.expire_every_ms)
-                            : kMaintenancePeriod;
-    const bool expire = options.expire_every_ms > 0;
-    background_ = std::make_unique<Background>(
-        period, [this, expire] { static_cast<void>(maintain(expire)); });
+  const bool expire = options.expire_every_ms > 0;
+  const bool rewrite = options.rewrite_below_live_share > 0.0;
+  const bool maintains = !runtime_->read_only && (expire || rewrite);
+  background_ = std::make_unique<Background>(
+      expire ? std::chrono::milliseconds(options.expire_every_ms) : kMaintenancePeriod,
+      [this](const Background::Stopping& stopping) { fill_planes(stopping); },
+      [this, expire, maintains] {
+        if (maintains) {
+          static_cast<void>(maintain(expire));
+        }
+      });
+}
+
+// Loaded blocks have only their vectors, so that opening waits for nothing else; until all blocks
+// of a collection have their planes it is scanned without.
+void DatabaseCore::fill_planes(const Background::Stopping& stopping) {
+  for (const auto& core : collections()) {
+    const std::shared_ptr<const RowSet> rows = core->snapshot();
+    for (std::size_t b = 0; b < rows->block_count() && !stopping(); ++b) {
+      rows->view(b).block->fill_planes();
+    }
   }
 }
 

@@ -45,6 +45,7 @@ class DatabaseCore {
   [[nodiscard]] Status maintain(bool expire);
 
  private:
+  void fill_planes(const Background::Stopping& stopping);
   [[nodiscard]] std::vector<std::shared_ptr<CollectionCore>> collections() const;
   [[nodiscard]] Status maintain(const std::shared_ptr<CollectionCore>& core, bool expire);
   // On the committing thread.

@@ -81,9 +81,9 @@ Status Loader::add_row(std::uint32_t collection, std::uint32_t part, std::uint64
   }
   if (mine.blocks.empty() || !mine.blocks.back()->accepts(slot)) {
     const bool first = mine.blocks.empty();
-    mine.blocks.push_back(
-        make_payload_block(core.shape, core.options.fields,
-                           first ? AlignedBuffer::Use::sparse : AlignedBuffer::Use::full));
+    mine.blocks.push_back(make_payload_block(
+        core.shape, core.options.fields,
+        first ? AlignedBuffer::Use::sparse : AlignedBuffer::Use::full, RowBlock::Planes::later));
   }
   RowBlock& block = *mine.blocks.back();
   append_payload(block, row.payload, mine.fields);
@@ -137,10 +137,16 @@ Result<Catalog> Loader::finish(std::uint64_t sequence) {
   for (auto& [number, loading] : loading_) {
     CollectionCore& core = *loading->core;
     RowSetEditor editor(core.snapshot());
+    std::shared_ptr<RowBlock> last;
     for (Loading::Part& part : loading->parts) {
       for (std::shared_ptr<RowBlock>& block : part.blocks) {
+        last = block;
         editor.add_block(std::move(block));
       }
+    }
+    // The others get theirs in the background; this one goes on growing.
+    if (last != nullptr) {
+      last->fill_planes();
     }
     core.publish(editor.finish(sequence));
     VECSERVE_TRY(settle_ids(*loading));

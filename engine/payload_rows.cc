@@ -16,8 +16,8 @@ ColumnBlock& writable_columns(RowBlock& block) {
 }  // namespace
 
 std::shared_ptr<RowBlock> make_payload_block(const RowShape& shape, FieldList fields,
-                                             AlignedBuffer::Use use) {
-  auto block = std::make_shared<RowBlock>(shape, use);
+                                             AlignedBuffer::Use use, RowBlock::Planes planes) {
+  auto block = std::make_shared<RowBlock>(shape, use, planes);
   block->set_companion(std::make_shared<ColumnBlock>(fields, shape.capacity));
   return block;
 }

@@ -19,7 +19,8 @@ namespace vecserve::engine {
 // sparse use, since many collections stay small; the others will be filled. May throw
 // std::bad_alloc.
 [[nodiscard]] std::shared_ptr<RowBlock> make_payload_block(
-    const RowShape& shape, FieldList fields, AlignedBuffer::Use use = AlignedBuffer::Use::sparse);
+    const RowShape& shape, FieldList fields, AlignedBuffer::Use use = AlignedBuffer::Use::sparse,
+    RowBlock::Planes planes = RowBlock::Planes::with_rows);
 
 [[nodiscard]] const ColumnBlock& columns_of(const RowBlock& block);
 

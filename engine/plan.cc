@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "engine/rows/coarse_plane.h"
+
 namespace vecserve::engine {
 
 namespace {
@@ -32,6 +34,15 @@ SearchPlan plan_search(const PlanInput& input) {
   plan.threads = static_cast<std::uint32_t>(
       std::clamp<std::uint64_t>(useful, 1, std::max<std::uint32_t>(input.threads_max, 1)));
   return plan;
+}
+
+bool wants_coarse_plane(const RowShape& shape, Planes planes) {
+  if (planes == Planes::full || !CoarsePlane::serves(shape)) {
+    return false;
+  }
+  // Reading two thirds and then the survivors is about where it begins to pay.
+  return planes == Planes::coarse ||
+         CoarsePlane::bytes_per_row(shape) * 3 <= std::size_t{shape.stride} * 2;
 }
 
 std::uint32_t candidates_wanted(std::uint32_t k) {

@@ -5,6 +5,9 @@
 
 #include <cstdint>
 
+#include "engine/rows/row_shape.h"
+#include "vecserve/options.h"
+
 namespace vecserve::engine {
 
 struct PlanInput {
@@ -19,6 +22,9 @@ struct SearchPlan {
 };
 
 [[nodiscard]] SearchPlan plan_search(const PlanInput& input);
+
+// Whether the blocks of a collection get a coarse plane.
+[[nodiscard]] bool wants_coarse_plane(const RowShape& shape, Planes planes);
 
 // Candidates to ask a scanner for so that k survive the reference: k and some slack. What the slack
 // does not catch is found by the certificate and costs a second scan of that query.

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "engine/commit_group.h"
+#include "engine/scan/coarse_scanner.h"
 
 namespace vecserve::engine {
 
@@ -15,7 +16,7 @@ Runtime::Runtime(const DatabaseOptions& options_in, const KernelTable& kernels_i
       kernels(kernels_in),
       clock(clock_in),
       pool(options_in.threads),
-      lanes([this] { return make_cpu_scanner(kernels, pool); }),
+      lanes([this] { return make_coarse_scanner(kernels, pool); }),
       committer([this](std::span<WriteOp* const> group) { commit_group(*this, group); }) {}
 
 Status Runtime::writable() const {

@@ -55,7 +55,31 @@ std::optional<FieldType> parse_field_type(std::string_view text) {
   return std::nullopt;
 }
 
+std::string_view to_string(Planes planes) {
+  switch (planes) {
+    case Planes::automatic:
+      return "automatic";
+    case Planes::full:
+      return "full";
+    case Planes::coarse:
+      return "coarse";
+  }
+  return "unknown";
+}
+
+std::optional<Planes> parse_planes(std::string_view text) {
+  for (const Planes planes : {Planes::automatic, Planes::full, Planes::coarse}) {
+    if (to_string(planes) == text) {
+      return planes;
+    }
+  }
+  return std::nullopt;
+}
+
 Status DatabaseOptions::validate() const {
+  if (static_cast<unsigned>(planes) > static_cast<unsigned>(Planes::coarse)) {
+    return out_of_range("planes", "automatic, full or coarse");
+  }
   if (durability != Durability::sync && durability != Durability::process) {
     return out_of_range("durability", "sync or process");
   }

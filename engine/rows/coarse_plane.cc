@@ -221,12 +221,12 @@ std::size_t CoarsePlane::bytes_per_row(const RowShape& shape) {
          4 * sizeof(float);
 }
 
-CoarsePlane::CoarsePlane(const RowShape& shape)
+CoarsePlane::CoarsePlane(const RowShape& shape, AlignedBuffer::Use use)
     : metric_(shape.metric),
       type_(shape.type),
       dim_(shape.dim),
       stride_((shape.dim + kRowAlignment - 1) / kRowAlignment * kRowAlignment),
-      codes_(std::size_t{shape.capacity} * stride_),
+      codes_(std::size_t{shape.capacity} * stride_, use),
       scales_(std::make_unique_for_overwrite<float[]>(shape.capacity)),
       squares_(std::make_unique_for_overwrite<float[]>(shape.capacity)),
       residuals_(std::make_unique_for_overwrite<float[]>(shape.capacity)),

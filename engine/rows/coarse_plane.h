@@ -35,7 +35,7 @@ class CoarsePlane {
   [[nodiscard]] static bool serves(const RowShape& shape);
 
   // May throw std::bad_alloc. Requires serves(shape).
-  explicit CoarsePlane(const RowShape& shape);
+  explicit CoarsePlane(const RowShape& shape, AlignedBuffer::Use use = AlignedBuffer::Use::sparse);
 
   // The committing thread only; `row` has shape.row_bytes bytes. Never fails.
   void set(std::uint32_t position, const std::byte* row);

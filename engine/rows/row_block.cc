@@ -54,7 +54,7 @@ std::string_view ByteArena::add(std::string_view bytes) {
   return {to, bytes.size()};
 }
 
-RowBlock::RowBlock(const RowShape& shape, AlignedBuffer::Use use)
+RowBlock::RowBlock(const RowShape& shape, AlignedBuffer::Use use, Planes planes)
     : shape_(shape),
       vectors_(std::size_t{shape.capacity} * shape.stride, use),
       slot_offsets_(std::make_unique_for_overwrite<std::uint32_t[]>(shape.capacity)),
@@ -62,6 +62,10 @@ RowBlock::RowBlock(const RowShape& shape, AlignedBuffer::Use use)
       id_is_bytes_(std::make_unique_for_overwrite<std::uint8_t[]>(shape.capacity)) {
   if (shape.metric == Metric::dot || shape.metric == Metric::cosine) {
     norms_ = std::make_unique_for_overwrite<float[]>(shape.capacity);
+  }
+  if (shape.coarse && planes == Planes::with_rows) {
+    coarse_owner_ = std::make_unique<CoarsePlane>(shape, use);
+    coarse_.store(coarse_owner_.get(), std::memory_order_release);
   }
 }
 
@@ -93,6 +97,7 @@ std::uint32_t RowBlock::append(std::uint64_t slot, const IdView& id, const std::
   id_is_bytes_[position] = id.is_number() ? 0 : 1;
   std::memcpy(vectors_.data() + std::size_t{position} * shape_.stride, vector, shape_.row_bytes);
   if (norms_ != nullptr) norms_[position] = row_norm_up(shape_, vector);
+  if (coarse_owner_ != nullptr) coarse_owner_->set(position, vector);
   if (expiries_owner_ != nullptr) {
     expiries_owner_[position] = expires_at_ms;
     expiries_.store(expiries_owner_.get(), std::memory_order_release);
@@ -102,6 +107,17 @@ std::uint32_t RowBlock::append(std::uint64_t slot, const IdView& id, const std::
   }
   size_.store(position + 1, std::memory_order_relaxed);
   return position;
+}
+
+void RowBlock::fill_planes() {
+  if (!shape_.coarse || coarse() != nullptr) return;
+  auto plane = std::make_unique<CoarsePlane>(shape_, AlignedBuffer::Use::full);
+  const std::uint32_t rows = size();
+  for (std::uint32_t position = 0; position < rows; ++position) {
+    plane->set(position, vector(position));
+  }
+  coarse_owner_ = std::move(plane);
+  coarse_.store(coarse_owner_.get(), std::memory_order_release);
 }
 
 void RowBlock::truncate(std::uint32_t count) {

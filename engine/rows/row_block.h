@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "engine/base/aligned_buffer.h"
+#include "engine/rows/coarse_plane.h"
 #include "engine/rows/row_shape.h"
 #include "vecserve/status.h"
 #include "vecserve/types.h"
@@ -60,8 +61,11 @@ class ByteArena {
 class RowBlock {
  public:
   // May throw std::bad_alloc; callers at the commit border turn that into resource_exhausted.
-  // `use`: whether the block will be filled soon.
-  explicit RowBlock(const RowShape& shape, AlignedBuffer::Use use = AlignedBuffer::Use::sparse);
+  // `use`: whether the block will be filled soon. `planes`: whether the coarse plane is filled with
+  // each row, or later by fill_planes().
+  enum class Planes { with_rows, later };
+  explicit RowBlock(const RowShape& shape, AlignedBuffer::Use use = AlignedBuffer::Use::sparse,
+                    Planes planes = Planes::with_rows);
 
   // -- The committing thread only ---------------------------------------------------------------
 
@@ -75,6 +79,11 @@ class RowBlock {
   // Takes the rows from position `count` on back out: they were never published.
   void truncate(std::uint32_t count);
   [[nodiscard]] std::uint32_t size() const { return size_.load(std::memory_order_relaxed); }
+
+  // Makes and fills the planes that the constructor left for later; nothing when they are there.
+  // Any one thread, once no row will be appended without them: on a full block, or before it is
+  // published. May throw std::bad_alloc and then has changed nothing.
+  void fill_planes();
 
   // Anything that must live exactly as long as this block and is indexed by the same positions: the
   // payload texts and columns. Set once, before the first append is published.
@@ -90,6 +99,11 @@ class RowBlock {
   // The Euclidean norm of each vector, rounded up to a float. Null but for dot and cosine, whose
   // bounds are the only ones that need it.
   [[nodiscard]] const float* norms() const { return norms_.get(); }
+  // The coarse plane, complete for all published rows; null where the shape has none or while it is
+  // still to be filled. Once it is there it stays.
+  [[nodiscard]] const CoarsePlane* coarse() const {
+    return coarse_.load(std::memory_order_acquire);
+  }
   [[nodiscard]] std::uint64_t slot(std::uint32_t position) const {
     return first_slot_ + slot_offsets_[position];
   }
@@ -110,6 +124,8 @@ class RowBlock {
   RowShape shape_;
   AlignedBuffer vectors_;
   std::unique_ptr<float[]> norms_;
+  std::atomic<CoarsePlane*> coarse_{nullptr};  // published by fill_planes() or the constructor
+  std::unique_ptr<CoarsePlane> coarse_owner_;
   std::unique_ptr<std::uint32_t[]> slot_offsets_;
   std::unique_ptr<std::uint64_t[]> ids_;           // the number, or the address of length and bytes
   std::unique_ptr<std::uint8_t[]> id_is_bytes_;    // one byte each: a shared word would be a race

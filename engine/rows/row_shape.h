@@ -19,6 +19,8 @@ struct RowShape {
   std::uint32_t capacity = 0;   // rows of a block: block_bytes_target / stride, a multiple of 64
                                 // between block_rows_min and block_rows_max
 
+  bool coarse = false;  // blocks have a coarse plane
+
   [[nodiscard]] static RowShape make(Metric metric, ScalarType type, std::uint32_t dim);
   friend bool operator==(const RowShape&, const RowShape&) = default;
 };

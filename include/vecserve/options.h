@@ -29,6 +29,18 @@ enum class Durability : std::uint8_t {
 
 [[nodiscard]] VECSERVE_API std::string_view to_string(Durability durability);
 
+// Which views of the vectors are kept in memory beside the full ones. They change what a search
+// costs, never what it answers.
+enum class Planes : std::uint8_t {
+  automatic = 0,  // what pays for each collection: the coarse plane where it is at most two thirds
+                  // of the full one and the metric has a bound (l2, dot, cosine)
+  full = 1,       // nothing but the vectors: least memory
+  coarse = 2,     // eight bits a coordinate wherever the metric has a bound
+};
+
+[[nodiscard]] VECSERVE_API std::string_view to_string(Planes planes);
+[[nodiscard]] VECSERVE_API std::optional<Planes> parse_planes(std::string_view text);
+
 struct VECSERVE_API DatabaseOptions {
   // -- Behaviour --------------------------------------------------------------------------------
 
@@ -54,6 +66,9 @@ struct VECSERVE_API DatabaseOptions {
   // Rewrite a full block of rows in memory when less than this share of it is alive, between 0
   // (never) and 0.95. Higher gives memory back sooner and copies more.
   double rewrite_below_live_share = 0.5;
+
+  // See Planes. With the coarse plane, f32 rows take about a quarter more memory.
+  Planes planes = Planes::automatic;
 
   // Force a table of scan kernels by name ("generic", "avx2", ...); "": the best that the machine
   // has, or what the environment variable VECSERVE_KERNELS names. An unknown name is an error.

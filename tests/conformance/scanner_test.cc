@@ -9,6 +9,7 @@
 #include <string>
 
 #include "engine/base/worker_pool.h"
+#include "engine/scan/coarse_scanner.h"
 #include "engine/scan/cpu_scanner.h"
 #include "engine/scan/rescore.h"
 #include "tests/support/data.h"
@@ -30,6 +31,7 @@ std::vector<std::unique_ptr<Scanner>> scanners_here() {
   std::vector<std::unique_ptr<Scanner>> scanners;
   for (const std::string_view name : kernel_names()) {
     scanners.push_back(make_cpu_scanner(*choose_kernels(name).value(), pool()));
+    scanners.push_back(make_coarse_scanner(*choose_kernels(name).value(), pool()));
   }
   return scanners;
 }
@@ -50,11 +52,17 @@ Bits thinned(Bits bits, std::uint64_t one_in, std::uint64_t seed) {
   return bits;
 }
 
+// With every plane that the metric has bounds for; a scanner uses those it knows.
+RowShape with_planes(RowShape shape) {
+  shape.coarse = CoarsePlane::serves(shape);
+  return shape;
+}
+
 // A collection with some queries and masks, and the truth for each query.
 struct Case {
   Case(const RowShape& shape, DataKind kind, std::uint32_t row_count, std::uint32_t block_rows,
        std::uint32_t query_count, std::uint64_t seed)
-      : rows(shape) {
+      : rows(with_planes(shape)) {
     VectorSource source(shape, kind, seed);
     std::vector<std::vector<std::byte>> stored;
     for (std::uint32_t r = 0; r < row_count; ++r) {

@@ -7,6 +7,7 @@
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <condition_variable>
+#include <future>
 #include <mutex>
 #include <new>
 #include <thread>
@@ -39,9 +40,11 @@ class Passes {
   int count_ = 0;
 };
 
+void nothing_first(const Background::Stopping&) {}
+
 TEST_CASE("background: passes come again and again until stop", "[engine]") {
   Passes passes;
-  Background background(milliseconds(1), [&] { passes.add(); });
+  Background background(milliseconds(1), nothing_first, [&] { passes.add(); });
   passes.wait_for(3);
   background.stop();
   const int at_stop = passes.count();
@@ -53,7 +56,7 @@ TEST_CASE("background: stop does not wait for the period to pass", "[engine]") {
   std::atomic<int> passes{0};
   const auto start = std::chrono::steady_clock::now();
   {
-    const Background background(std::chrono::hours(1), [&] { ++passes; });
+    const Background background(std::chrono::hours(1), nothing_first, [&] { ++passes; });
   }
   CHECK(std::chrono::steady_clock::now() - start < std::chrono::minutes(1));
   CHECK(passes == 0);
@@ -64,7 +67,7 @@ TEST_CASE("background: stop waits for the pass that is running", "[engine]") {
   std::mutex gate;
   std::atomic<bool> ended{false};
   gate.lock();
-  Background background(milliseconds(1), [&] {
+  Background background(milliseconds(1), nothing_first, [&] {
     begun.add();
     const std::lock_guard lock(gate);
     ended = true;
@@ -82,13 +85,34 @@ TEST_CASE("background: stop waits for the pass that is running", "[engine]") {
 
 TEST_CASE("background: a pass that throws is not the last one", "[engine]") {
   Passes passes;
-  Background background(milliseconds(1), [&] {
+  Background background(milliseconds(1), nothing_first, [&] {
     passes.add();
     throw std::bad_alloc();
   });
   passes.wait_for(2);
   background.stop();
   CHECK(passes.count() >= 2);
+}
+
+TEST_CASE("background: the first work runs at once, and is told when to give up",
+          "[engine][threads]") {
+  std::promise<void> begun;
+  std::atomic<bool> gave_up{false};
+  {
+    Background background(
+        std::chrono::hours(1),
+        [&](const Background::Stopping& stopping) {
+          begun.set_value();
+          while (!stopping()) {
+            std::this_thread::yield();
+          }
+          gave_up = true;
+        },
+        [] {});
+    begun.get_future().wait();
+    background.stop();
+  }
+  CHECK(gave_up);
 }
 
 }  // namespace

@@ -25,7 +25,7 @@ TEST_CASE("runtime: a fresh one takes writes and knows its scanner", "[engine]")
   const Runtime runtime(one_thread(), **choose_kernels("generic"), clock);
   CHECK(runtime.writable().ok());
   CHECK(runtime.degraded().empty());
-  CHECK(runtime.lanes.backend() == "cpu/generic");
+  CHECK(runtime.lanes.backend() == "cpu/coarse/generic");
   CHECK(runtime.pool.threads() == 1);
 }
 
