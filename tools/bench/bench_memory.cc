@@ -1,6 +1,6 @@
 // How much memory do rows take beside their raw vectors? Canonical run: bench_memory --rows 1000000
-// --dim 128
-// --json -. Columns: when is "loaded" (right after the load) or "reopened" (a fresh open of the
+// --dim 128 --json -, also with --planes full, which keeps nothing beside the vectors as they were
+// given. Columns: when is "loaded" (right after the load) or "reopened" (a fresh open of the
 // same folder, in this process); rss_mib, resident memory less what the process had before;
 // raw_mib, rows * dim * 4 bytes; ratio, rss_mib / raw_mib; key_mib, what the collection says its
 // ids and positions take; ratio_without_keys. Measured as the system sees it: nothing is trimmed or
@@ -26,13 +26,14 @@ double rss_mib() {
   throw std::runtime_error("the system does not tell VmRSS");
 }
 
-void add_case(Report& report, const char* when, const DatabaseShape& shape, double rss,
-              const Collection& rows) {
+void add_case(Report& report, const char* when, const std::string& planes,
+              const DatabaseShape& shape, double rss, const Collection& rows) {
   const Result<CollectionStats> stats = rows.stats();
   require(stats.ok(), stats.status().to_string());
   const double raw = static_cast<double>(shape.rows) * shape.dim * sizeof(float) / kMib;
   const double keys = static_cast<double>(stats->index_bytes) / kMib;
   report.add({{"when", when},
+              {"planes", planes},
               {"rows", shape.rows},
               {"dim", shape.dim},
               {"rss_mib", rss},
@@ -47,10 +48,12 @@ void run(int argc, char** argv) {
   CommonFlags common;
   DatabaseShape shape;
   bool in_memory = false;
+  std::string planes = "automatic";
   CLI::App app("Resident memory of a loaded database against its raw vectors");
   add_common_flags(app, common);
   app.add_option("--rows", shape.rows)->check(CLI::Range(2, 100'000'000));
   app.add_option("--dim", shape.dim)->check(CLI::Range(1, 65536));
+  app.add_option("--planes", planes, "what is kept of each vector: automatic, full or coarse");
   app.add_flag("--in-memory", in_memory, "a database that keeps nothing on disk");
   try {
     app.parse(argc, argv);
@@ -66,12 +69,15 @@ void run(int argc, char** argv) {
   Report report("memory", common);
   DatabaseOptions options;
   options.in_memory = in_memory;
+  const Result<Planes> choice = parse_planes(planes);
+  require(choice.ok(), choice.status().to_string());
+  options.planes = *choice;
 
   const double before = rss_mib();
   Result<Database> database = Database::open(folder.at("db"), options);
   require(database.ok(), database.status().to_string());
   Collection rows = load_rows(*database, shape);
-  add_case(report, "loaded", shape, rss_mib() - before, rows);
+  add_case(report, "loaded", planes, shape, rss_mib() - before, rows);
   check_rows(rows, shape);
   if (in_memory) return;
   require(database->close().ok(), "close failed");
@@ -84,7 +90,7 @@ void run(int argc, char** argv) {
   rows = database->collection("rows").value();
   // What the first database left with the allocator is used again: it counts as in use.
   const double kept = std::max(0.0, between - before);
-  add_case(report, "reopened", shape, rss_mib() - before, rows);
+  add_case(report, "reopened", planes, shape, rss_mib() - before, rows);
   progress("kept by the process between the two: " + std::to_string(kept) + " MiB");
   check_rows(rows, shape);
 }
