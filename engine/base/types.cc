@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "engine/base/half.h"
+#include "vecserve/serving.h"
 
 namespace vecserve {
 
@@ -14,6 +15,8 @@ namespace {
 
 constexpr std::array<std::string_view, 5> kMetrics = {"l2", "dot", "cosine", "l1", "hamming"};
 constexpr std::array<std::string_view, 6> kTypes = {"f32", "f16", "bf16", "i8", "u8", "bit"};
+constexpr std::array<std::string_view, kPriorityCount> kPriorities = {"interactive", "bulk",
+                                                                      "background"};
 
 template <typename Enum, std::size_t N>
 std::string_view name_of(Enum value, const std::array<std::string_view, N>& names) {
@@ -45,6 +48,9 @@ std::string_view to_string(Metric metric) {
 }
 std::string_view to_string(ScalarType type) {
   return name_of(type, kTypes);
+}
+std::string_view to_string(Priority priority) {
+  return name_of(priority, kPriorities);
 }
 std::optional<Metric> parse_metric(std::string_view text) {
   return value_of<Metric>(text, kMetrics);

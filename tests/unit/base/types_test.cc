@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "vecserve/serving.h"
+
 namespace {
 
 using namespace vecserve;
@@ -121,6 +123,13 @@ TEST_CASE("types: neighbours are equal when id and distance are", "[base]") {
   CHECK(a == b);
   b.distance = 3.0;
   CHECK_FALSE(a == b);
+}
+
+TEST_CASE("types: classes of requests have names", "[types]") {
+  CHECK(to_string(Priority::interactive) == "interactive");
+  CHECK(to_string(Priority::bulk) == "bulk");
+  CHECK(to_string(Priority::background) == "background");
+  CHECK(to_string(Priority{3}) == "unknown");
 }
 
 }  // namespace
