@@ -1,14 +1,36 @@
-// The operator new that can fail on demand. Linked only into tests that use failing_new.h.
-// Used by the allocation tests, through failing_new.h; any thread.
-// Always holds: memory comes from malloc, so that sanitizers see every block.
+// The operator new that counts, and fails on demand. Linked only into tests that use failing_new.h.
+// Any thread: the count is atomic, the failure each thread's own.
+// Always holds: memory comes from malloc, so that sanitizers see every block; nothing is counted
+// twice, since no form calls another.
 #include "tests/support/failing_new.h"
 
+#include <atomic>
 #include <cstdlib>
 #include <new>
 
 namespace {
 
 thread_local long allocations_left = -1;
+std::atomic<std::uint64_t> allocations{0};
+
+// Null when it is to fail, or memory is out.
+void* take(std::size_t bytes) {
+  allocations.fetch_add(1, std::memory_order_relaxed);
+  if (allocations_left >= 0 && allocations_left-- == 0) return nullptr;
+  return std::malloc(bytes == 0 ? 1 : bytes);
+}
+
+void* take_aligned(std::size_t bytes, std::align_val_t alignment) {
+  allocations.fetch_add(1, std::memory_order_relaxed);
+  if (allocations_left >= 0 && allocations_left-- == 0) return nullptr;
+  const auto unit = static_cast<std::size_t>(alignment);
+  return std::aligned_alloc(unit, (bytes + unit - 1) / unit * unit);
+}
+
+void* or_throw(void* memory) {
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
 
 }  // namespace
 
@@ -22,23 +44,32 @@ bool allocation_failure_pending() {
   return allocations_left >= 0;
 }
 
+std::uint64_t allocation_count() {
+  return allocations.load(std::memory_order_relaxed);
+}
+
 }  // namespace vecserve::test
 
-// Not inlined, or the compiler takes malloc and delete for a mismatched pair.
+// Not inlined, or the compiler takes malloc and delete for a mismatched pair. The forms that do not
+// throw have bodies of their own, or a sanitizer would pair those of its runtime with the deletes.
 [[gnu::noinline]] void* operator new(std::size_t bytes) {
-  if (allocations_left >= 0 && allocations_left-- == 0) throw std::bad_alloc();
-  void* memory = std::malloc(bytes == 0 ? 1 : bytes);
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
+  return or_throw(take(bytes));
 }
-// Its own body, or a sanitizer would pair that of its runtime with the delete below.
 [[gnu::noinline]] void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
-  if (allocations_left >= 0 && allocations_left-- == 0) return nullptr;
-  return std::malloc(bytes == 0 ? 1 : bytes);
+  return take(bytes);
+}
+[[gnu::noinline]] void* operator new(std::size_t bytes, std::align_val_t alignment) {
+  return or_throw(take_aligned(bytes, alignment));
 }
 [[gnu::noinline]] void operator delete(void* memory) noexcept {
   std::free(memory);
 }
 [[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept {
+  std::free(memory);
+}
+[[gnu::noinline]] void operator delete(void* memory, std::align_val_t) noexcept {
+  std::free(memory);
+}
+[[gnu::noinline]] void operator delete(void* memory, std::size_t, std::align_val_t) noexcept {
   std::free(memory);
 }

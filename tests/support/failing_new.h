@@ -1,8 +1,10 @@
-// Makes the n-th allocation of a thread fail, to prove that no failure leaves half a change behind.
-// For tests only: a program that names fail_allocation gets the operator new of failing_new.cc.
-// Any thread, each for itself. Always holds: off until asked for, and off again after it failed
-// once.
+// Makes the n-th allocation of a thread fail, to prove that no failure leaves half a change behind,
+// and counts them all, to prove that a warm search makes none. For tests only: a program that names
+// one of these functions gets the operator new of failing_new.cc. Any thread; failures are each
+// thread's own. Always holds: none fails until asked for, nor after one did.
 #pragma once
+
+#include <cstdint>
 
 namespace vecserve::test {
 
@@ -12,5 +14,8 @@ void fail_allocation(long count);
 
 // True when the failure that was asked for has not come yet.
 [[nodiscard]] bool allocation_failure_pending();
+
+// Calls of any form of operator new since the program began, by any thread.
+[[nodiscard]] std::uint64_t allocation_count();
 
 }  // namespace vecserve::test

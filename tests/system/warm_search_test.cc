@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "tests/support/counting_new.h"
 #include "tests/support/dice.h"
+#include "tests/support/failing_new.h"
 #include "vecserve/database.h"
 
 namespace {

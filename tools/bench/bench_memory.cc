@@ -6,6 +6,7 @@
 // ids and positions take; ratio_without_keys. Measured as the system sees it: nothing is trimmed or
 // dropped first.
 #include <fstream>
+#include <optional>
 #include <string>
 
 #include "tools/bench/bench_report.h"
@@ -69,8 +70,8 @@ void run(int argc, char** argv) {
   Report report("memory", common);
   DatabaseOptions options;
   options.in_memory = in_memory;
-  const Result<Planes> choice = parse_planes(planes);
-  require(choice.ok(), choice.status().to_string());
+  const std::optional<Planes> choice = parse_planes(planes);
+  require(choice.has_value(), "planes: automatic, full or coarse, not " + planes);
   options.planes = *choice;
 
   const double before = rss_mib();
