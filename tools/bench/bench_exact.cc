@@ -1,7 +1,8 @@
 // The question: how fast are exact answers, how near is that to what the machine can do, and are
 // they right? Canonical run: bench_exact (Fashion-MNIST, k 10, some batches, one and two threads).
 //   --data NAME --metric l2 --k 10,100 --batch 1,32 --threads 1,2 --filter-share 1,0.01
-//   --kernels avx512,avx2 --queries 1000 --rows N --dim D --rounds 5 --seconds 0.3 --folder F
+//   --kernels avx512,avx2 --planes coarse,full --queries 1000 --rows N --dim D --folder F
+//   --rounds 5 --seconds 0.3
 //   --export FOLDER: only write rows.npy, queries.npy and truth.npy there
 //   --serve: after loading, read lines "K BATCH SECONDS" and answer each with one JSON line
 // Columns: qps, of the best round (qps_median, and noise = (best - worst) / median, tell how quiet
@@ -10,7 +11,8 @@
 // which must agree to the bit); planes, those walked; bandwidth_share, bytes that the dominant
 // plane has per second (each batch reads it once, so above 1 is possible with small batches of
 // cached planes) against a plain read loop; compute_share, its multiplications against a plain
-// loop on the same unit. Both loops run between the rounds, on as many threads.
+// loop on the same unit. Both loops run between the rounds, on as many threads. scan_share and
+// rescore_share, of the time inside the search.
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
@@ -36,6 +38,7 @@ struct Flags {
   std::vector<std::uint32_t> threads = {1, 2};
   std::vector<double> shares = {1.0};
   std::vector<std::string> kernels = {""};
+  std::vector<std::string> planes = {"automatic"};
   std::uint32_t rounds = 5;
   double seconds = 0.3;
   double warm_seconds = 2.0;
@@ -74,7 +77,7 @@ void report_case(Report& report, const Subject& subject, const ExactCase& search
   const double share = static_cast<double>(search.buckets) / kBuckets;
   const double bytes = rows * share * static_cast<double>(figures.use.row_bytes);
   const double terms = rows * share * data.dim;
-  const bool f32 = figures.use.unit == Unit::f32;
+  const double unit_terms = figures.use.bytes ? ceilings.i8_terms : ceilings.f32_terms;
   report.add({{"data", data.name},
               {"rows", data.row_count()},
               {"dim", data.dim},
@@ -88,16 +91,18 @@ void report_case(Report& report, const Subject& subject, const ExactCase& search
               {"noise", (best - worst) / middle},
               {"p50_us", percentile(figures.latencies_us, 0.5)},
               {"p99_us", percentile(figures.latencies_us, 0.99)},
-              {"kernel", subject.kernels()},
+              {"kernel", figures.use.kernel},
               {"planes", figures.use.planes},
               {"recall", figures.recall()},
               {"certified_share", figures.share(figures.certified)},
               {"rerun_share", figures.share(figures.reruns)},
               {"bandwidth_share", best / search.batch * bytes / ceilings.read_bytes},
-              {"compute_share", best * terms / (f32 ? ceilings.f32_terms : ceilings.i8_terms)},
-              {"compute_unit", f32 ? "fma" : CeilingProbe::i8_unit()},
+              {"compute_share", best * terms / unit_terms},
+              {"compute_unit", figures.use.unit},
               {"read_gb_s", ceilings.read_bytes * 1e-9},
-              {"compute_gterms_s", (f32 ? ceilings.f32_terms : ceilings.i8_terms) * 1e-9},
+              {"compute_gterms_s", unit_terms * 1e-9},
+              {"scan_share", figures.stage_share(figures.scan_ns)},
+              {"rescore_share", figures.stage_share(figures.rescore_ns)},
               {"checked", figures.checked}});
 }
 
@@ -105,6 +110,9 @@ void run_case(Report& report, const Subject& subject, Answers& answers, const Ex
               const Flags& flags, std::uint32_t threads, CeilingProbe& probe) {
   ExactRunner runner(subject, answers.truths.at(search.buckets), search);
   runner.warm(flags.warm_seconds);
+  const PlaneUse& use = runner.figures().use;
+  probe.use_units(use.bytes ? f32_unit_of(subject.kernels()) : use.unit,
+                  use.bytes ? use.unit : i8_unit_of(use.kernel));
   probe.forget();
   for (std::uint32_t i = 0; i < flags.rounds; ++i) {
     probe.measure();
@@ -141,9 +149,12 @@ void run_data(Report& report, const Dataset& data, const Flags& flags) {
     payload = payload || buckets_of(share) < kBuckets;
   }
   for (const std::string& kernels : flags.kernels) {
-    for (const std::uint32_t threads : flags.threads) {
-      run_subject(report, data, answers, flags,
-                  {*parse_metric(flags.metric), threads, kernels, payload});
+    for (const std::string& planes : flags.planes) {
+      for (const std::uint32_t threads : flags.threads) {
+        run_subject(
+            report, data, answers, flags,
+            {*parse_metric(flags.metric), threads, kernels, *parse_planes(planes), payload});
+      }
     }
   }
   require(answers.wrong == 0, std::to_string(answers.wrong) + " answers were not the right ones");
@@ -176,8 +187,8 @@ void export_files(const Dataset& data, const Flags& flags) {
 // Rounds on demand, so that another program can let engines take turns.
 void serve(const Dataset& data, const Flags& flags) {
   const Truth truth = truth_of(data, flags, kBuckets);
-  const Subject subject(
-      data, {*parse_metric(flags.metric), flags.threads.front(), flags.kernels.front(), false});
+  const Subject subject(data, {*parse_metric(flags.metric), flags.threads.front(),
+                               flags.kernels.front(), *parse_planes(flags.planes.front()), false});
   std::cout << nlohmann::ordered_json({{"ready", data.name}, {"kernel", subject.kernels()}}).dump()
             << std::endl;
   std::uint32_t k = 0;
@@ -196,7 +207,7 @@ void serve(const Dataset& data, const Flags& flags) {
                                          {"wrong", figures.wrong},
                                          {"checked", figures.checked},
                                          {"certified_share", figures.share(figures.certified)},
-                                         {"kernel", subject.kernels()},
+                                         {"kernel", figures.use.kernel},
                                          {"planes", figures.use.planes}};
     std::cout << line.dump() << std::endl;
   }
@@ -217,6 +228,9 @@ void add_flags(CLI::App& app, Flags& flags) {
       ->delimiter(',')
       ->check(CLI::Range(0.001, 1.0));
   app.add_option("--kernels", flags.kernels, "force tables of kernels")->delimiter(',');
+  app.add_option("--planes", flags.planes, "force planes: automatic, full, coarse")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"automatic", "full", "coarse"}));
   app.add_option("--rounds", flags.rounds)->check(CLI::Range(1, 1000));
   app.add_option("--seconds", flags.seconds, "of a round, at least");
   app.add_option("--export", flags.export_folder, "only write the data as .npy files");

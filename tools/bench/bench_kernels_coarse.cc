@@ -120,6 +120,7 @@ void measure(const Flags& flags, const CoarseKernels& table, Data& data, std::ui
   // Rows at the very border may fall on either side.
   require(std::max(found, expected) - std::min(found, expected) <= 2 + expected / 1000,
           "a coarse kernel keeps other rows");
+  probe.use_units(probe.f32_unit(), i8_unit_of(table.name));
   double best = 1e9;
   for (int run = 0; run < (flags.common.smoke ? 1 : 4); ++run) {
     probe.measure();
@@ -138,7 +139,7 @@ void measure(const Flags& flags, const CoarseKernels& table, Data& data, std::ui
               {"gb_s", bytes / best / 1e9},
               {"gterms_s", terms / best / 1e9},
               {"read_share", bytes / best / probe.best().read_bytes},
-              {"unit", CeilingProbe::i8_unit()},
+              {"unit", probe.i8_unit()},
               {"unit_share", terms / best / probe.best().i8_terms},
               {"survivors", found}});
 }

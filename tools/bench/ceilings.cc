@@ -208,32 +208,55 @@ struct alignas(64) TileConfig {
 }
 #endif
 
-struct Steps {
-  Step f32 = plain_f32;
-  Step i8 = plain_i8;
-  const char* i8_unit = "plain";
+struct NamedStep {
+  const char* unit = "";
+  Step step = nullptr;
 };
 
-const Steps& steps() {
-  static const Steps chosen = [] {
-    Steps best;
+const std::vector<NamedStep>& f32_steps() {
+  static const std::vector<NamedStep> steps = [] {
+    std::vector<NamedStep> found;
 #if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx512f")) found.push_back({"avx512", avx512_f32});
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-      best = {avx2_f32, avx2_i8, "avx2"};
-    }
-    if (__builtin_cpu_supports("avx512f")) best.f32 = avx512_f32;
-    if (__builtin_cpu_supports("avx512vnni")) {
-      best.i8 = vnni_i8;
-      best.i8_unit = "vnni";
-    }
-    if (amx_granted()) {
-      best.i8 = amx_i8;
-      best.i8_unit = "amx";
+      found.push_back({"avx2", avx2_f32});
     }
 #endif
-    return best;
+    found.push_back({"plain", plain_f32});
+    return found;
   }();
-  return chosen;
+  return steps;
+}
+
+const std::vector<NamedStep>& i8_steps() {
+  static const std::vector<NamedStep> steps = [] {
+    std::vector<NamedStep> found;
+#if defined(__x86_64__)
+    if (amx_granted()) found.push_back({"amx", amx_i8});
+    if (__builtin_cpu_supports("avx512vnni")) found.push_back({"vnni", vnni_i8});
+    if (__builtin_cpu_supports("avx2")) found.push_back({"avx2", avx2_i8});
+#endif
+    found.push_back({"plain", plain_i8});
+    return found;
+  }();
+  return steps;
+}
+
+Step step_of(const std::vector<NamedStep>& steps, const std::string& unit) {
+  for (const NamedStep& step : steps) {
+    if (unit == step.unit) return step.step;
+  }
+  return steps.back().step;
+}
+
+std::vector<std::string> names_of(const std::vector<NamedStep>& steps) {
+  std::vector<std::string> names;
+  for (const NamedStep& step : steps) names.emplace_back(step.unit);
+  return names;
+}
+
+bool contains(std::string_view text, std::string_view part) {
+  return text.find(part) != std::string_view::npos;
 }
 
 // The sum of what `work(thread)` returns over all threads, per second. Each thread's own time
@@ -270,6 +293,8 @@ CeilingProbe::CeilingProbe(std::uint32_t threads, std::size_t bytes, double seco
     : threads_(threads),
       seconds_(seconds),
       bytes_(std::max(bytes, kHugePage) / kHugePage * kHugePage),
+      f32_unit_(f32_steps().front().unit),
+      i8_unit_(i8_steps().front().unit),
       buffer_(static_cast<std::byte*>(std::aligned_alloc(kHugePage, bytes_)), std::free) {
   require(buffer_ != nullptr, "no memory for the read loop");
   madvise(buffer_.get(), bytes_, MADV_HUGEPAGE);  // in vain on some systems
@@ -287,15 +312,39 @@ void CeilingProbe::measure() {
     } while (since(start) < seconds_);
     return bytes;
   });
-  const double f32 = rate(threads_, [&](std::uint32_t) { return repeat(steps().f32, seconds_); });
-  const double i8 = rate(threads_, [&](std::uint32_t) { return repeat(steps().i8, seconds_); });
+  const Step f32_step = step_of(f32_steps(), f32_unit_);
+  const Step i8_step = step_of(i8_steps(), i8_unit_);
+  const double f32 = rate(threads_, [&](std::uint32_t) { return repeat(f32_step, seconds_); });
+  const double i8 = rate(threads_, [&](std::uint32_t) { return repeat(i8_step, seconds_); });
   best_.read_bytes = std::max(best_.read_bytes, read);
   best_.f32_terms = std::max(best_.f32_terms, f32);
   best_.i8_terms = std::max(best_.i8_terms, i8);
 }
 
-std::string CeilingProbe::i8_unit() {
-  return steps().i8_unit;
+void CeilingProbe::use_units(const std::string& f32_unit, const std::string& i8_unit) {
+  if (f32_unit != f32_unit_ || i8_unit != i8_unit_) forget();
+  f32_unit_ = f32_unit;
+  i8_unit_ = i8_unit;
+}
+
+std::vector<std::string> f32_units() {
+  return names_of(f32_steps());
+}
+
+std::vector<std::string> i8_units() {
+  return names_of(i8_steps());
+}
+
+std::string f32_unit_of(std::string_view kernels) {
+  if (contains(kernels, "generic")) return "plain";
+  return contains(kernels, "avx2") ? "avx2" : f32_units().front();
+}
+
+std::string i8_unit_of(std::string_view kernels) {
+  for (const char* unit : {"amx", "vnni", "avx2"}) {
+    if (contains(kernels, unit)) return unit;
+  }
+  return contains(kernels, "generic") ? "plain" : i8_units().front();
 }
 
 }  // namespace vecserve::bench

@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <chrono>
 
+#include "engine/rows/coarse_plane.h"
 #include "tools/bench/bench_report.h"
+#include "tools/bench/ceilings.h"
 
 namespace vecserve::bench {
 namespace {
@@ -35,11 +37,13 @@ void load(const Dataset& data, bool payload, Collection& rows) {
 
 }  // namespace
 
-Subject::Subject(const Dataset& data, const SubjectOptions& options) : data_(data) {
+Subject::Subject(const Dataset& data, const SubjectOptions& options)
+    : data_(data), options_(options) {
   DatabaseOptions database;
   database.in_memory = true;
   database.threads = options.threads;
   database.kernels = options.kernels;
+  database.planes = options.planes;
   Result<Database> opened = Database::open("", database);
   require(opened.ok(), opened.status().to_string());
   database_ = *std::move(opened);
@@ -54,8 +58,16 @@ Subject::Subject(const Dataset& data, const SubjectOptions& options) : data_(dat
   load(data, options.payload, *rows_);
 }
 
-PlaneUse plane_use(const SearchResult& /*result*/, std::uint32_t dim) {
-  return {"full", Unit::f32, dim * sizeof(float)};
+PlaneUse plane_use(const Subject& subject, std::string_view backend) {
+  const SubjectOptions& options = subject.options();
+  const auto shape = engine::RowShape::make(options.metric, ScalarType::f32, subject.data().dim);
+  if (backend.find("coarse") == std::string_view::npos || options.planes == Planes::full ||
+      !engine::CoarsePlane::serves(shape)) {
+    return {"full", subject.kernels(), f32_unit_of(subject.kernels()), false, shape.row_bytes};
+  }
+  const std::string kernel(backend.substr(backend.rfind('/') + 1));
+  return {"coarse+full", kernel, i8_unit_of(kernel), true,
+          engine::CoarsePlane::bytes_per_row(shape)};
 }
 
 double ExactFigures::recall() const {
@@ -64,6 +76,11 @@ double ExactFigures::recall() const {
 
 double ExactFigures::share(std::size_t count) const {
   return checked == 0 ? 0.0 : static_cast<double>(count) / static_cast<double>(checked);
+}
+
+double ExactFigures::stage_share(std::uint64_t ns) const {
+  const std::uint64_t all = scan_ns + rescore_ns + other_ns;
+  return all == 0 ? 0.0 : static_cast<double>(ns) / static_cast<double>(all);
 }
 
 ExactRunner::ExactRunner(const Subject& subject, const Truth& truth, const ExactCase& search)
@@ -119,7 +136,11 @@ void ExactRunner::check(std::size_t first) {
   }
   figures_.checked += case_.batch;
   figures_.reruns += result_.reruns;
-  figures_.use = plane_use(result_, subject_.data().dim);
+  const SearchStages& stages = result_.stages;
+  figures_.scan_ns += stages.scan_ns;
+  figures_.rescore_ns += stages.rescore_ns;
+  figures_.other_ns += stages.prepare_ns + stages.fetch_ns;
+  figures_.use = plane_use(subject_, result_.backend);
 }
 
 void ExactRunner::round(double seconds) {

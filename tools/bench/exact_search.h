@@ -17,8 +17,9 @@ namespace vecserve::bench {
 struct SubjectOptions {
   Metric metric = Metric::l2;
   std::uint32_t threads = 1;
-  std::string kernels;   // "": the engine's choice
-  bool payload = false;  // rows get a field "bucket" for filters
+  std::string kernels;                // "": the engine's choice
+  Planes planes = Planes::automatic;  // which views of the vectors are kept
+  bool payload = false;               // rows get a field "bucket" for filters
 };
 
 // The rows of a data set in a database in memory.
@@ -27,26 +28,30 @@ class Subject {
   Subject(const Dataset& data, const SubjectOptions& options);
 
   [[nodiscard]] const Collection& rows() const { return *rows_; }
+  [[nodiscard]] const SubjectOptions& options() const { return options_; }
+  // The table for floats; the one for bytes goes with it.
   [[nodiscard]] const std::string& kernels() const { return kernels_; }
   [[nodiscard]] const Dataset& data() const { return data_; }
 
  private:
   const Dataset& data_;
+  SubjectOptions options_;
   std::optional<Database> database_;
   std::optional<Collection> rows_;
   std::string kernels_;
 };
 
-// What the stage that dominates a search reads of a row, and the unit it uses.
-enum class Unit : std::uint8_t { f32, i8 };
+// What the stage that dominates a search reads of a row, and the unit it multiplies with.
 struct PlaneUse {
-  std::string planes;  // those walked, first to last, such as "full"
-  Unit unit = Unit::f32;
-  std::size_t row_bytes = 0;
+  std::string planes;         // those walked, first to last, such as "coarse+full"
+  std::string kernel;         // of the dominant stage
+  std::string unit;           // see ceilings.h
+  bool bytes = false;         // the unit multiplies bytes, not floats
+  std::size_t row_bytes = 0;  // of the dominant plane
 };
 
 // The one place that knows; everything a bench says about planes comes from here.
-[[nodiscard]] PlaneUse plane_use(const SearchResult& result, std::uint32_t dim);
+[[nodiscard]] PlaneUse plane_use(const Subject& subject, std::string_view backend);
 
 struct ExactCase {
   std::uint32_t k = 10;
@@ -64,11 +69,15 @@ struct ExactFigures {
   std::size_t reruns = 0;
   std::size_t found = 0;   // neighbours that belong to the answer
   std::size_t wanted = 0;  // neighbours that belong there
+  std::uint64_t scan_ns = 0;
+  std::uint64_t rescore_ns = 0;
+  std::uint64_t other_ns = 0;  // inside the search, and neither of the two
   std::string first_wrong;
   PlaneUse use;
 
   [[nodiscard]] double recall() const;
-  [[nodiscard]] double share(std::size_t count) const;  // of the answers
+  [[nodiscard]] double share(std::size_t count) const;       // of the answers
+  [[nodiscard]] double stage_share(std::uint64_t ns) const;  // of the time in all stages
 };
 
 class ExactRunner {
