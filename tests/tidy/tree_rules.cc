@@ -30,7 +30,7 @@ struct Place {
   std::string_view ending;
 };
 
-constexpr std::array<Place, 17> kPlaces = {{
+constexpr std::array<Place, 18> kPlaces = {{
     {"tests/unit/base/", "_test.cc"},
     {"tests/unit/rows/", "_test.cc"},
     {"tests/unit/scan/", "_test.cc"},
@@ -40,6 +40,7 @@ constexpr std::array<Place, 17> kPlaces = {{
     {"tests/unit/store/", "_test.cc"},
     {"tests/unit/engine/", "_test.cc"},
     {"tests/unit/net/", "_test.cc"},
+    {"tests/unit/tools/", "_test.cc"},
     {"tests/conformance/", "_test.cc"},
     {"tests/system/", "_test.cc"},
     {"tests/fuzz/", "_fuzz.cc"},
