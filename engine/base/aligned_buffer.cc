@@ -13,6 +13,8 @@
 #include <limits>
 #include <new>
 
+#include "engine/base/huge_pages.h"
+
 namespace vecserve::engine {
 namespace {
 
@@ -45,14 +47,6 @@ std::byte* map_huge(std::size_t bytes) {
   return data;
 }
 
-void release(std::byte* data, std::size_t mapped) {
-  if (mapped != 0) {
-    ::munmap(data, mapped);
-  } else {
-    std::free(data);
-  }
-}
-
 }  // namespace
 
 AlignedBuffer::AlignedBuffer(std::size_t bytes, Use use) {
@@ -67,23 +61,43 @@ AlignedBuffer::AlignedBuffer(std::size_t bytes, Use use) {
     data_ = static_cast<std::byte*>(memory);
   } else {
     const std::size_t taken = round_up(wanted, static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)));
-    const bool huge = use == Use::full && taken >= kHugePageBytes;
-    data_ = huge ? map_huge(taken) : map(taken);
-    mapped_ = taken;
+    const bool piece = use == Use::full && taken <= kHugePieceBytesMax;
+    if (piece) {
+      data_ = take_huge_piece(taken);
+    } else {
+      data_ = use == Use::full ? map_huge(taken) : map(taken);
+    }
+    taken_ = taken;
+    origin_ = piece ? Origin::huge_piece : Origin::mapping;
   }
   size_ = bytes;
 }
 
+void AlignedBuffer::release() {
+  switch (origin_) {
+    case Origin::heap:
+      std::free(data_);
+      break;
+    case Origin::mapping:
+      ::munmap(data_, taken_);
+      break;
+    case Origin::huge_piece:
+      give_back_huge_piece(data_, taken_);
+      break;
+  }
+}
+
 AlignedBuffer::~AlignedBuffer() {
-  release(data_, mapped_);
+  release();
 }
 
 AlignedBuffer& AlignedBuffer::operator=(AlignedBuffer&& other) noexcept {
   if (this != &other) {
-    release(data_, mapped_);
+    release();
     data_ = std::exchange(other.data_, nullptr);
     size_ = std::exchange(other.size_, 0);
-    mapped_ = std::exchange(other.mapped_, 0);
+    taken_ = std::exchange(other.taken_, 0);
+    origin_ = std::exchange(other.origin_, Origin::heap);
   }
   return *this;
 }

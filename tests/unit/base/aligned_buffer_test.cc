@@ -26,14 +26,17 @@ std::size_t resident_pages(const std::byte* data, std::size_t bytes) {
 }
 
 TEST_CASE("aligned buffer: memory is aligned, zeroed and has readable zero slack", "[base]") {
-  for (const std::size_t bytes : {1u, 63u, 64u, 4096u, 32'640u, 32'641u, 100'000u, 4u << 20}) {
-    CAPTURE(bytes);
-    const AlignedBuffer buffer(bytes);
-    REQUIRE(buffer.size() == bytes);
-    CHECK(reinterpret_cast<std::uintptr_t>(buffer.data()) % 64 == 0);
-    const std::size_t readable = bytes + AlignedBuffer::kSlackBytes;
-    CHECK(std::all_of(buffer.data(), buffer.data() + readable,
-                      [](std::byte b) { return b == std::byte{0}; }));
+  for (const std::size_t bytes :
+       {1u, 63u, 64u, 4096u, 32'640u, 32'641u, 100'000u, 4u << 20, 9u << 20}) {
+    for (const auto use : {AlignedBuffer::Use::sparse, AlignedBuffer::Use::full}) {
+      CAPTURE(bytes, use == AlignedBuffer::Use::full);
+      const AlignedBuffer buffer(bytes, use);
+      REQUIRE(buffer.size() == bytes);
+      CHECK(reinterpret_cast<std::uintptr_t>(buffer.data()) % 64 == 0);
+      const std::size_t readable = bytes + AlignedBuffer::kSlackBytes;
+      CHECK(std::all_of(buffer.data(), buffer.data() + readable,
+                        [](std::byte b) { return b == std::byte{0}; }));
+    }
   }
 }
 
@@ -52,8 +55,9 @@ TEST_CASE("aligned buffer: pages are taken only when touched", "[base]") {
 }
 
 TEST_CASE("aligned buffer: a move takes the memory along", "[base]") {
-  for (const std::size_t bytes : {100u, 1u << 20}) {
-    AlignedBuffer first(bytes);
+  for (const std::size_t bytes : {100u, 1u << 20, 2u << 20}) {
+    AlignedBuffer first(bytes,
+                        bytes == 2u << 20 ? AlignedBuffer::Use::full : AlignedBuffer::Use::sparse);
     first.data()[7] = std::byte{42};
     const std::byte* address = first.data();
     AlignedBuffer second(std::move(first));
