@@ -8,7 +8,8 @@
 // What every call keeps to:
 //  - It comes in two forms: one that waits for the reply, and async_..., which returns at once and
 //    hands the reply to a callback exactly once, on the client's own thread. A callback must not
-//    wait (for another reply least of all), but may begin calls. promised() makes a future of it.
+//    wait (for another reply least of all) or throw, but may begin calls. promised() makes a future
+//    of it.
 //  - What is passed in is read before the call returns: views need not live longer, async or not.
 //  - It ends by its timeout at the latest, with deadline_exceeded.
 //  - When the connection is lost it is made again, with backoff and jitter, and the call is sent
@@ -36,6 +37,7 @@
 #include "vecserve/database.h"
 #include "vecserve/export.h"
 #include "vecserve/options.h"
+#include "vecserve/serving.h"
 #include "vecserve/status.h"
 #include "vecserve/types.h"
 
@@ -46,17 +48,6 @@ class ClientCore;
 }  // namespace net
 
 inline constexpr std::uint16_t kDefaultPort = 7411;
-
-// How urgent a request is. Under overload the server sheds the later ones first, but keeps a small
-// share of its time for each. The numbers are on the wire and never change.
-enum class RequestClass : std::uint8_t {
-  interactive = 0,  // somebody waits
-  bulk = 1,         // throughput matters, the single reply does not
-  background = 2,   // whenever there is time
-};
-
-[[nodiscard]] VECSERVE_API std::string_view to_string(RequestClass request_class);
-[[nodiscard]] VECSERVE_API std::optional<RequestClass> parse_request_class(std::string_view text);
 
 struct TlsOptions {
   bool enabled = false;
@@ -109,24 +100,8 @@ struct VECSERVE_API ClientOptions {
 
 struct CallOptions {
   std::optional<std::chrono::microseconds> timeout{};  // nullopt: ClientOptions::timeout
-  RequestClass request_class = RequestClass::interactive;
+  Priority priority = Priority::interactive;
   std::optional<std::uint32_t> attempts_max{};  // nullopt: ClientOptions::attempts_max
-};
-
-// Where the server spent a request's time, in nanoseconds, as it says itself. They add up to its
-// whole stay in the server but for the writing of the reply to the socket.
-struct ServerStages {
-  std::uint64_t queue_ns = 0;    // from its arrival until its batch closed
-  std::uint64_t batch_ns = 0;    // from there until its lane began
-  std::uint64_t scan_ns = 0;     // proposing candidates, or all the work of another verb
-  std::uint64_t rescore_ns = 0;  // deciding among them, and fetching the answers
-  std::uint64_t send_ns = 0;     // from the end of the work until the reply was in the outbox
-  std::uint32_t batch_size = 0;  // requests that were served together
-  std::uint32_t batch_queries = 0;
-
-  [[nodiscard]] std::uint64_t total_ns() const {
-    return queue_ns + batch_ns + scan_ns + rescore_ns + send_ns;
-  }
 };
 
 // What is known about a call besides its answer.
@@ -136,17 +111,15 @@ struct CallInfo {
   std::chrono::steady_clock::time_point received;  // when its reply was read
   std::uint32_t attempts = 0;                      // 0: it never left this process
   bool throttled = false;                          // refused here, the server was not asked
-  ServerStages server;
-  // Of a refusal: how long it would have waited, and when to try again; zero when not said.
-  std::chrono::microseconds predicted_wait{0};
-  std::chrono::microseconds retry_after{0};
+  ServedStages server;  // where the server spent its time, as it says itself
+  RetryAdvice retry;    // of a refusal
 };
 
 // A Result with the story of the call.
 template <typename T>
 class [[nodiscard]] Reply : public Result<T> {
  public:
-  Reply(Result<T> result, CallInfo info) : Result<T>(std::move(result)), info_(info) {}
+  Reply(Result<T> result, CallInfo info) : Result<T>(std::move(result)), info_(std::move(info)) {}
   [[nodiscard]] const CallInfo& info() const { return info_; }
 
  private:
@@ -254,8 +227,14 @@ class VECSERVE_API Client {
   // `name` as of a collection; the server keeps it in its own folder of checkpoints.
   [[nodiscard]] Reply<CheckpointInfo> checkpoint(std::string_view name,
                                                  const CallOptions& call = {});
+  // Copies a checkpoint to a new database folder beside it and verifies the copy, for a server that
+  // is started on it. Changes nothing of the running database.
+  [[nodiscard]] Reply<Nothing> restore(std::string_view checkpoint, std::string_view name,
+                                       const CallOptions& call = {});
   [[nodiscard]] Reply<VerifyReport> verify(const CallOptions& call = {});
   [[nodiscard]] Reply<DatabaseStats> database_stats(const CallOptions& call = {});
+  [[nodiscard]] Reply<CollectionOptions> collection_options(std::string_view collection,
+                                                            const CallOptions& call = {});
   [[nodiscard]] Reply<CollectionStats> collection_stats(std::string_view collection,
                                                         const CallOptions& call = {});
 
