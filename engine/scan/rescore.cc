@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "engine/scan/reference.h"
+#include "engine/scan/exact_distance.h"
 
 namespace vecserve::engine {
 namespace {
@@ -25,6 +25,19 @@ class Nearer {
   std::span<const ScanBlock> blocks_;
 };
 
+// Candidates lie anywhere: the beginning of a row is asked for while a few before it are scored,
+// the hardware follows from there.
+constexpr std::size_t kAhead = 3;
+constexpr std::size_t kPrefetchBytes = 512;
+
+void prefetch_row(const RowShape& shape, std::span<const ScanBlock> blocks,
+                  const Candidate& candidate) {
+  const std::byte* const row = blocks[candidate.block].block->vector(candidate.position);
+  for (std::size_t at = 0; at < std::min<std::size_t>(shape.row_bytes, kPrefetchBytes); at += 64) {
+    __builtin_prefetch(row + at);
+  }
+}
+
 }  // namespace
 
 Decision rescore(const RowShape& shape, std::span<const ScanBlock> blocks, const ScanQuery& query,
@@ -36,13 +49,14 @@ Decision rescore(const RowShape& shape, std::span<const ScanBlock> blocks, const
   std::sort(list.begin(), list.end(),
             [](const Candidate& a, const Candidate& b) { return a.lower < b.lower; });
   best.clear();
-  for (const Candidate& candidate : list) {
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    const Candidate& candidate = list[i];
+    if (i + kAhead < list.size()) prefetch_row(shape, blocks, list[i + kAhead]);
     // Equality goes on: such a row may tie and win by its id.
     if (best.size() == k && candidate.lower > best.front().distance) break;
     if (candidate.lower > query.limit) break;
     const std::byte* row = blocks[candidate.block].block->vector(candidate.position);
-    const Scored scored{reference_distance(shape, vector, row), candidate.block,
-                        candidate.position};
+    const Scored scored{exact_distance(shape, vector, row), candidate.block, candidate.position};
     if (scored.distance > query.limit) continue;
     if (best.size() < k) {
       best.push_back(scored);
