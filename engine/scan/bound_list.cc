@@ -1,6 +1,7 @@
 // See bound_list.h.
 // Runs on whichever thread scans. Always holds: a prune costs time in proportion to the entries,
-// and there are at least as many new ones since the last prune as were kept then, or `want`.
+// and there are at least as many new ones since the last prune as were kept then, or `want`; the
+// heap of upper bounds holds the smallest of all that were ever added.
 #include "engine/scan/bound_list.h"
 
 #include <algorithm>
@@ -10,37 +11,58 @@ namespace vecserve::engine {
 
 namespace {
 
-// Below this many new entries a prune costs more than the rows that it would turn away.
+// Below this many new entries it is not worth looking for those that are above the threshold.
 constexpr std::size_t kNewMin = 32;
 
 }  // namespace
 
 void BoundList::reset(std::uint32_t want) {
   entries_.clear();
+  uppers_.clear();
   want_ = want;
   prune_at_ = want_;
 }
 
+void BoundList::add_upper(float upper) {
+  uppers_.push_back(upper);
+  std::push_heap(uppers_.begin(), uppers_.end());
+}
+
+// The new value sinks from the top to its place: one pass down instead of a pop and a push.
+void BoundList::replace_upper(float upper) {
+  const std::size_t count = uppers_.size();
+  std::size_t at = 0;
+  for (std::size_t child = 1; child < count; child = 2 * at + 1) {
+    if (child + 1 < count && uppers_[child] < uppers_[child + 1]) ++child;
+    if (uppers_[child] <= upper) break;
+    uppers_[at] = uppers_[child];
+    at = child;
+  }
+  uppers_[at] = upper;
+}
+
+void BoundList::lower(SharedThreshold& threshold) const {
+  if (uppers_.size() >= want_) threshold.lower_to(uppers_.front());
+}
+
 void BoundList::tighten(SharedThreshold& threshold) {
+  lower(threshold);
   if (entries_.size() >= prune_at_) {
     prune(threshold);
   }
 }
 
 void BoundList::prune(SharedThreshold& threshold) {
-  if (entries_.size() >= want_) {
-    const auto at = entries_.begin() + static_cast<std::ptrdiff_t>(want_ - 1);
-    std::nth_element(entries_.begin(), at, entries_.end(),
-                     [](const Entry& a, const Entry& b) { return a.upper < b.upper; });
-    threshold.lower_to(at->upper);
-  }
+  lower(threshold);
   const float most = threshold.get();
   std::erase_if(entries_, [most](const Entry& entry) { return entry.lower > most; });
-  prune_at_ = std::max(want_, entries_.size() + std::max(kNewMin, entries_.size() / 2));
+  prune_at_ = std::max(want_, entries_.size() + std::max(kNewMin, entries_.size()));
 }
 
 void BoundList::merge(const BoundList& other) {
-  entries_.insert(entries_.end(), other.entries_.begin(), other.entries_.end());
+  for (const Entry& entry : other.entries_) {
+    add(entry);
+  }
 }
 
 void BoundList::finish(SharedThreshold& threshold, double limit, QueryCandidates& out) {

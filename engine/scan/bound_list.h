@@ -44,8 +44,16 @@ class BoundList {
   // Forgets everything but its memory.
   void reset(std::uint32_t want);
   // May throw std::bad_alloc.
-  void add(const Entry& entry) { entries_.push_back(entry); }
-  // Called now and then, after adding: tightens the threshold when enough has come since last time.
+  void add(const Entry& entry) {
+    entries_.push_back(entry);
+    if (uppers_.size() < want_) {
+      add_upper(entry.upper);
+    } else if (entry.upper < uppers_.front()) {
+      replace_upper(entry.upper);
+    }
+  }
+  // Called now and then, after adding: tightens the threshold, and drops what is above it when
+  // enough has come since last time.
   void tighten(SharedThreshold& threshold);
   // Adds what the other one kept.
   void merge(const BoundList& other);
@@ -53,9 +61,15 @@ class BoundList {
   void finish(SharedThreshold& threshold, double limit, QueryCandidates& out);
 
  private:
+  void add_upper(float upper);
+  void replace_upper(float upper);
+  void lower(SharedThreshold& threshold) const;
   void prune(SharedThreshold& threshold);
 
   std::vector<Entry> entries_;
+  // The want smallest upper bounds, the largest on top. Most entries survive by their lower bound
+  // and never enter it.
+  std::vector<float> uppers_;
   std::size_t want_ = 1;
   std::size_t prune_at_ = 0;  // entries at which to prune again
 };

@@ -26,9 +26,11 @@ namespace {
 constexpr double kDoubleSlack = 0x1p-34;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
+// A float of at least `value`, one or two steps above it: what is added is more than the conversion
+// can take off again, a half of 2^-23 of it or, among the smallest floats, a half of 2^-149.
 float round_up(double value) {
-  const auto rounded = static_cast<float>(value);
-  return static_cast<double>(rounded) >= value ? rounded : std::nextafter(rounded, kInfinity);
+  if (std::isinf(value)) return static_cast<float>(value);
+  return static_cast<float>(value + (std::fabs(value) * 0x1p-23 + 0x1p-149));
 }
 
 float round_down(double value) {
