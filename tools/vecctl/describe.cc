@@ -1,0 +1,155 @@
+// See describe.h.
+// Field by field, so that the order is the reader's and not the alphabet's. Pure, any thread.
+// Always holds: every field of a struct appears in its JSON.
+#include "tools/vecctl/describe.h"
+
+#include <fmt/format.h>
+
+#include "tools/vecctl/table.h"
+#include "tools/vecctl/values.h"
+
+namespace vecserve::vecctl {
+namespace {
+
+std::string fields_text(const CollectionOptions& options) {
+  std::string text;
+  for (const FieldOptions& field : options.fields) {
+    text += fmt::format("{}{}:{}", text.empty() ? "" : " ", field.name, to_string(field.type));
+  }
+  return text;
+}
+
+std::uint64_t memory_of(const CollectionStats& stats) {
+  return stats.vector_bytes + stats.payload_bytes + stats.index_bytes;
+}
+
+std::string fields_json(const CollectionOptions& options) {
+  std::string text = "[";
+  for (const FieldOptions& field : options.fields) {
+    text += fmt::format("{}{{\"name\":\"{}\",\"type\":\"{}\"}}", text.size() > 1 ? "," : "",
+                        field.name, to_string(field.type));
+  }
+  return text + "]";
+}
+
+// Where a server spent its time, the parts that matter.
+std::string stages_text(const CallInfo& info) {
+  const ServedStages& at = info.server;
+  const auto wire = static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::nanoseconds>(info.received - info.called).count());
+  return fmt::format(
+      "{} in all, {} of it in the server: queue {}, batch {}, scan {}, rescore {}, send {}; "
+      "batch of {}",
+      duration_text(wire), duration_text(at.total_ns), duration_text(at.queue_ns),
+      duration_text(at.batch_ns), duration_text(at.scan_ns), duration_text(at.rescore_ns),
+      duration_text(at.send_ns), at.batch_size);
+}
+
+}  // namespace
+
+std::string collections_table(const std::vector<CollectionStats>& all) {
+  Table table({"NAME", ">ROWS", ">DIM", "METRIC", "TYPE", ">MEMORY", "FIELDS"});
+  for (const CollectionStats& stats : all) {
+    table.add({stats.name, count_text(stats.rows), std::to_string(stats.options.dim),
+               std::string(to_string(stats.options.metric)),
+               std::string(to_string(stats.options.type)), bytes_text(memory_of(stats)),
+               fields_text(stats.options)});
+  }
+  return table.text();
+}
+
+std::string collection_table(const CollectionStats& stats) {
+  Table table({"COLLECTION", stats.name});
+  table.add({"rows", count_text(stats.rows)});
+  table.add({"rows dead", count_text(stats.rows_dead)});
+  table.add({"dimensions", std::to_string(stats.options.dim)});
+  table.add({"metric", std::string(to_string(stats.options.metric))});
+  table.add({"type", std::string(to_string(stats.options.type))});
+  table.add({"fields", fields_text(stats.options)});
+  table.add({"blocks", count_text(stats.blocks)});
+  table.add({"slots", count_text(stats.slots)});
+  table.add({"vectors", bytes_text(stats.vector_bytes)});
+  table.add({"payloads", bytes_text(stats.payload_bytes)});
+  table.add({"index", bytes_text(stats.index_bytes)});
+  table.add({"rows written", count_text(stats.writes)});
+  table.add({"rows erased", count_text(stats.erases)});
+  table.add({"rows expired", count_text(stats.rows_expired)});
+  table.add({"searches", count_text(stats.searches)});
+  table.add({"searches run again", count_text(stats.search_reruns)});
+  table.add({"blocks rewritten", count_text(stats.blocks_rewritten)});
+  table.add({"backend", stats.backend});
+  return table.text();
+}
+
+std::string collection_json(const CollectionStats& stats) {
+  return fmt::format(
+      "{{\"name\":\"{}\",\"rows\":{},\"dim\":{},\"metric\":\"{}\",\"type\":\"{}\",\"fields\":{},"
+      "\"rows_dead\":{},\"blocks\":{},\"slots\":{},\"vector_bytes\":{},\"payload_bytes\":{},"
+      "\"index_bytes\":{},\"writes\":{},\"erases\":{},\"searches\":{},\"search_reruns\":{},"
+      "\"blocks_rewritten\":{},\"rows_expired\":{},\"backend\":{}}}",
+      stats.name, stats.rows, stats.options.dim, to_string(stats.options.metric),
+      to_string(stats.options.type), fields_json(stats.options), stats.rows_dead, stats.blocks,
+      stats.slots, stats.vector_bytes, stats.payload_bytes, stats.index_bytes, stats.writes,
+      stats.erases, stats.searches, stats.search_reruns, stats.blocks_rewritten, stats.rows_expired,
+      text_json(stats.backend));
+}
+
+std::string database_table(const DatabaseStats& stats) {
+  Table table({"DATABASE", stats.path.empty() ? "in memory" : stats.path});
+  table.add({"state", !stats.degraded.empty() ? stats.degraded
+                      : stats.read_only       ? "read-only"
+                                              : "well"});
+  table.add({"collections", count_text(stats.collections)});
+  table.add({"rows", count_text(stats.rows)});
+  table.add({"durability", std::string(to_string(stats.durability))});
+  table.add({"sequence", count_text(stats.sequence)});
+  table.add({"group commits", count_text(stats.commits)});
+  table.add({"writes in them", count_text(stats.commit_writes)});
+  table.add({"opened in", duration_text(stats.open_ns)});
+  table.add({"on disk", bytes_text(stats.disk_bytes)});
+  table.add({"kernels", stats.kernels});
+  table.add({"threads", std::to_string(stats.threads)});
+  return table.text();
+}
+
+std::string database_json(const DatabaseStats& stats) {
+  return fmt::format(
+      "{{\"path\":{},\"read_only\":{},\"degraded\":{},\"durability\":\"{}\",\"collections\":{},"
+      "\"rows\":{},\"sequence\":{},\"commits\":{},\"commit_writes\":{},\"open_ns\":{},"
+      "\"disk_bytes\":{},\"kernels\":{},\"threads\":{}}}",
+      text_json(stats.path), stats.read_only, text_json(stats.degraded),
+      to_string(stats.durability), stats.collections, stats.rows, stats.sequence, stats.commits,
+      stats.commit_writes, stats.open_ns, stats.disk_bytes, text_json(stats.kernels),
+      stats.threads);
+}
+
+std::string checkpoint_json(const CheckpointInfo& made) {
+  return fmt::format("{{\"path\":{},\"sequence\":{},\"collections\":{},\"rows\":{},\"bytes\":{}}}",
+                     text_json(made.path), made.sequence, made.collections, made.rows, made.bytes);
+}
+
+std::string answer_table(const Answer& answer, bool with_vector) {
+  std::vector<std::string> headings = {">#", "ID", ">DISTANCE", "PAYLOAD"};
+  if (with_vector) headings.emplace_back("VECTOR");
+  Table table(headings);
+  std::size_t rank = 0;
+  for (const Neighbor& neighbor : answer.result.of(0)) {
+    std::vector<std::string> cells = {std::to_string(++rank), neighbor.id.to_string(),
+                                      fmt::format("{:.6g}", neighbor.distance), neighbor.payload};
+    if (with_vector) cells.push_back(vector_json(neighbor.vector));
+    table.add(std::move(cells));
+  }
+  const SearchResult& result = answer.result;
+  std::string about = !result.certified.empty() && result.certified[0] == 1 ? "exact" : "not exact";
+  if (!result.truncated.empty() && result.truncated[0] == 1) about += ", more rows match";
+  about += fmt::format(", {} of {} rows", rank, count_text(result.rows_visible));
+  if (answer.info.attempts > 0) {
+    about += "; " + stages_text(answer.info);
+  } else {
+    about += fmt::format("; scan {}, rescore {}, by {}", duration_text(result.stages.scan_ns),
+                         duration_text(result.stages.rescore_ns), result.backend);
+  }
+  return table.text() + about + "\n";
+}
+
+}  // namespace vecserve::vecctl
