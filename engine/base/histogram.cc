@@ -105,6 +105,22 @@ std::uint64_t Histogram::value_at_rank(std::uint64_t rank) const {
   return max_;
 }
 
+double Histogram::value_within(double rank) const {
+  const double wanted = std::clamp(rank, 0.5, std::max(0.5, static_cast<double>(total_)));
+  double sum = 0.0;
+  for (std::size_t cell = 0; cell < HistogramCells::count; ++cell) {
+    const auto here = static_cast<double>((*cells_)[cell]);
+    if (here > 0.0 && sum + here >= wanted) {
+      const auto low = static_cast<double>(HistogramCells::low(cell));
+      const auto wide = static_cast<double>(HistogramCells::low(cell + 1)) - low;
+      return std::clamp(low + wide * (wanted - sum) / here, static_cast<double>(min()),
+                        static_cast<double>(max_));
+    }
+    sum += here;
+  }
+  return static_cast<double>(max_);
+}
+
 std::uint64_t rank_of(double quantile, std::uint64_t total) {
   if (total == 0) return 0;
   const double product = quantile * static_cast<double>(total) * (1.0 - kWholeTolerance);

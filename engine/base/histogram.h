@@ -84,6 +84,9 @@ class Histogram {
   [[nodiscard]] std::uint64_t value_at(double quantile) const;
   // The same for the rank-th smallest value, ranks from 1 to total().
   [[nodiscard]] std::uint64_t value_at_rank(std::uint64_t rank) const;
+  // The same with the values of a cell spread evenly over it, for differences that are finer than
+  // cells: unbiased, but not certain to be above or below anything. Ranks may be broken.
+  [[nodiscard]] double value_within(double rank) const;
 
  private:
   using Cells = std::array<std::uint64_t, HistogramCells::count>;

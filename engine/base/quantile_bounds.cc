@@ -47,14 +47,6 @@ std::uint64_t binomial_quantile_normal(std::uint64_t n, double p, double level) 
   return static_cast<std::uint64_t>(std::clamp(k, 0.0, static_cast<double>(n)));
 }
 
-// Scales a rank among m effective samples to one among n real ones. Outward: bounds must not lose
-// confidence by rounding.
-std::uint64_t scaled_rank(std::uint64_t rank, double scale, std::uint64_t total, bool up) {
-  const double at = static_cast<double>(rank) * scale;
-  const double rounded = up ? std::ceil(at) : std::floor(at);
-  return static_cast<std::uint64_t>(std::clamp(rounded, 1.0, static_cast<double>(total)));
-}
-
 }  // namespace
 
 double normal_quantile(double p) {
@@ -108,7 +100,7 @@ RankBounds rank_bounds(double quantile, std::uint64_t samples, double confidence
 }
 
 QuantileEstimate estimate_quantile(const Histogram& histogram, double quantile,
-                                   double effective_samples, double confidence) {
+                                   double effective_samples, double confidence, bool all_support) {
   QuantileEstimate estimate;
   estimate.quantile = quantile;
   estimate.confidence = confidence;
@@ -118,7 +110,7 @@ QuantileEstimate estimate_quantile(const Histogram& histogram, double quantile,
   estimate.effective_samples = independent ? total : effective_samples;
   const std::uint64_t needed = samples_needed(quantile, confidence);
   const auto effective = static_cast<std::uint64_t>(estimate.effective_samples);
-  if (effective < needed) {
+  if ((all_support ? histogram.total() : effective) < needed) {
     const double scale = effective == 0 ? 1.0 : total / estimate.effective_samples;
     estimate.missing = static_cast<std::uint64_t>(
         std::ceil(static_cast<double>(needed) * scale - (effective == 0 ? 0.0 : total)));
@@ -134,17 +126,16 @@ QuantileEstimate estimate_quantile(const Histogram& histogram, double quantile,
   const double scale = total / static_cast<double>(effective);
   estimate.lower_open = bounds.lower == 0;
   estimate.upper_open = bounds.upper > effective;
-  estimate.lower = histogram.min();
-  if (!estimate.lower_open) {
-    // The low end of the cell: where in it the samples lie is not known.
-    const std::uint64_t high =
-        histogram.value_at_rank(scaled_rank(bounds.lower, scale, histogram.total(), false));
-    estimate.lower = std::max(estimate.lower, HistogramCells::low(HistogramCells::cell_of(high)));
-  }
-  estimate.upper =
-      estimate.upper_open
-          ? histogram.max()
-          : histogram.value_at_rank(scaled_rank(bounds.upper, scale, histogram.total(), true));
+  const auto at = [&](std::uint64_t rank) {
+    return static_cast<std::uint64_t>(
+        std::llround(histogram.value_within(static_cast<double>(rank) * scale)));
+  };
+  // Within their cells: its ends would make an interval of many samples wider than it is. The value
+  // itself is the end of its cell and may lie just outside.
+  estimate.lower = estimate.lower_open ? histogram.min() : at(bounds.lower);
+  estimate.upper = estimate.upper_open ? histogram.max() : at(bounds.upper);
+  estimate.lower = std::min(estimate.lower, estimate.value);
+  estimate.upper = std::max(estimate.upper, estimate.value);
   return estimate;
 }
 

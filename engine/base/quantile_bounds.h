@@ -43,10 +43,13 @@ struct QuantileEstimate {
 };
 
 // `effective_samples` is at most total(): fewer when neighbouring samples resemble each other;
-// 0 stands for total(), that is, for independent samples.
+// 0 stands for total(), that is, for independent samples. With `all_support` the samples that a
+// percentile needs are counted in real ones: for effective samples that are fewer only because
+// they were estimated.
 [[nodiscard]] QuantileEstimate estimate_quantile(const Histogram& histogram, double quantile,
                                                  double effective_samples = 0.0,
-                                                 double confidence = kConfidence);
+                                                 double confidence = kConfidence,
+                                                 bool all_support = false);
 
 // The smallest k with P(B <= k) >= level, for B binomial of n trials of probability p. Exact while
 // n * min(p, 1 - p) <= 400; beyond, by the normal approximation with its correction for skew, which
