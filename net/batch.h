@@ -12,6 +12,13 @@
 
 namespace vecserve::net {
 
+// A work that was taken out without being served.
+struct Dropped {
+  enum class Why : std::uint8_t { expired, shed };
+  std::shared_ptr<Work> work;
+  Why why = Why::expired;
+};
+
 struct Batch {
   std::vector<std::shared_ptr<Work>> works;
   std::vector<Status> statuses;  // per work, ok until the device says otherwise
@@ -22,6 +29,8 @@ struct Batch {
   std::shared_ptr<CancelToken> stop;  // cancelled: nobody wants any of the answers
   TimePoint closed{};                 // when it was taken from the queue
   TimePoint started{};                // when the device began; unset: when it was closed
+  std::vector<Dropped> dropped;       // the core's, while it closes the batch
+  std::uint32_t slot = 0;             // the core's: which of the running batches it is
   Stages stages;                      // what the device tells; queue and batch are the core's
 };
 

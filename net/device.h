@@ -83,6 +83,9 @@ class SearchDevice final : public Device {
 
  private:
   struct Scratch;
+  void run_together(Batch& batch, Scratch& scratch);
+  static void run_apart(Batch& batch, Scratch& scratch);
+
   std::vector<std::unique_ptr<Scratch>> scratch_;
 };
 

@@ -57,7 +57,7 @@ struct DispatchStats {
   std::uint64_t admitted = 0;
   std::uint64_t refused[8] = {};  // by RefusalReason
   std::uint64_t completed = 0;    // ran and was finished with the device's status
-  std::uint64_t expired = 0;      // dropped at batch close or after running
+  std::uint64_t expired = 0;      // of those admitted: dropped, or out of time while running
   std::uint64_t cancelled = 0;
   std::uint64_t shed = 0;  // dropped by the backstop although admitted
   std::uint64_t batches = 0;
@@ -77,7 +77,7 @@ class Dispatch {
  public:
   // `options` must be valid; the clock must outlive the dispatch.
   Dispatch(const DispatchOptions& options, const engine::Clock& clock);
-  // Nothing may wait or run any more: stop() first.
+  // Stops; no lane may be inside wait(), close() or complete().
   ~Dispatch();
   Dispatch(const Dispatch&) = delete;
   Dispatch& operator=(const Dispatch&) = delete;
@@ -91,7 +91,7 @@ class Dispatch {
   [[nodiscard]] std::optional<Refusal> submit(std::shared_ptr<Work> work);
 
   // A queued work is finished as cancelled before this returns; a running one when its batch is
-  // done, which is stopped early if nobody in it is left. False: it was finished already.
+  // done, which is stopped early if nobody in it is left. False: it is not in the core any more.
   bool cancel(Work& work);
   // All works of a peer, such as one that hung up.
   void cancel_all(Peer& peer);
@@ -104,7 +104,7 @@ class Dispatch {
   // Closes the next batch into `batch`, which the lane owns and uses again. False: nothing waits.
   // Finishes what it drops.
   [[nodiscard]] bool close(Batch& batch);
-  // The same, but waits for work. False: stopped and nothing is left.
+  // The same, but waits for work. False: stopped.
   [[nodiscard]] bool wait(Batch& batch);
   // The device is done with the batch: learns its cost and finishes its works.
   void complete(Batch& batch);
@@ -122,6 +122,11 @@ class Dispatch {
 
  private:
   struct State;
+  void finish(Work& work, const Outcome& outcome);
+  void finish_dropped(Work& work, Status status, const Load& load);
+  void finish_all_dropped(Batch& batch, const Load& load);
+  [[nodiscard]] bool close_locked(Batch& batch, Load& load);
+
   std::unique_ptr<State> state_;
 };
 

@@ -43,6 +43,12 @@ inline constexpr std::size_t token_file_bytes_max = std::size_t{4} << 20;
 inline constexpr std::uint32_t auth_addresses_max = 16'384;  // whose failures are remembered
 inline constexpr std::uint32_t auth_failures_free = 8;       // before an address has to wait
 
+// The serving core.
+inline constexpr std::uint32_t lanes_max = 64;             // of one dispatch
+inline constexpr std::uint32_t batch_weight_max = 65'536;  // queries of one batch
+inline constexpr std::size_t groups_max = 1'024;  // kinds of search with a cost model of their own
+inline constexpr std::uint32_t sweep_works = 32;  // looked at for expiry when a batch closes
+
 // Time.
 inline constexpr std::chrono::milliseconds hello_timeout_default{5'000};  // until the hello is done
 inline constexpr std::chrono::milliseconds frame_timeout_default{10'000};  // first to last byte

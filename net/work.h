@@ -6,6 +6,7 @@
 // Always holds: a work that submit() admitted gets exactly one finish(); a refused one gets none.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -82,7 +83,7 @@ struct Stages {
 
 // What became of an admitted work.
 struct Outcome {
-  Status status;  // ok: it ran; cancelled, deadline_exceeded or unavailable: it may not have
+  Status status;  // the device's own if it ran, however late; batch_works 0: it never began
   Stages stages;
   std::uint32_t batch_works = 0;   // works of its batch; 0: it never was in one
   std::uint32_t batch_weight = 0;  // and their weight
@@ -123,12 +124,15 @@ class Work {
   Work& operator=(const Work&) = delete;
 
   // Called once, never under a lock of the core: on a lane (done, or dropped when a batch closed),
-  // or within cancel(), cancel_all() or stop(). Must not block or throw; may submit and cancel.
+  // within cancel(), cancel_all() or stop(), or within the submit() of a connection that this one
+  // had to give way to. Must not block or throw; may submit and cancel.
   // What the device left in the work is valid until it returns, and only if the status is ok.
   virtual void finish(const Outcome& outcome) noexcept = 0;
 
   [[nodiscard]] const WorkTerms& terms() const { return terms_; }
   [[nodiscard]] Peer& peer() const { return *peer_; }
+  // Whether somebody cancelled it; a device need not go on with it. Any thread.
+  [[nodiscard]] bool cancelled() const { return cancelled_.load(std::memory_order_acquire); }
   // The budget, from within finish().
   [[nodiscard]] Ticket take_ticket() { return std::move(ticket_); }
 
@@ -141,16 +145,19 @@ class Work {
   const WorkTerms terms_;
   Ticket ticket_;
   TimePoint admitted_{};
+  std::atomic<bool> cancelled_{false};
   // Guarded by the dispatch's mutex while the work is in it.
   Place place_ = Place::outside;
-  bool cancelled_ = false;
-  std::uint32_t batch_slot_ = 0;  // which running batch, if running
-  std::shared_ptr<Work> self_;    // keeps it alive while queued
+  bool trial_ = false;          // admitted to learn whether the device is still slow
+  std::uint32_t slot_ = 0;      // which running batch, if running
+  std::shared_ptr<Work> self_;  // keeps it alive while queued
   Flow* flow_ = nullptr;
   Work* before_ = nullptr;  // in its flow
   Work* after_ = nullptr;
   Work* older_ = nullptr;  // among all that wait
   Work* newer_ = nullptr;
+  Work* peer_older_ = nullptr;  // among those of its peer that wait
+  Work* peer_newer_ = nullptr;
 };
 
 }  // namespace vecserve::net

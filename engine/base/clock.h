@@ -33,18 +33,24 @@ class SystemClock final : public Clock {
 class ManualClock final : public Clock {
  public:
   explicit ManualClock(std::uint64_t unix_ms = 1'700'000'000'000) : unix_ms_(unix_ms) {}
-  void advance(std::chrono::milliseconds by) {
-    unix_ms_.fetch_add(static_cast<std::uint64_t>(by.count()), std::memory_order_acq_rel);
+  void advance(std::chrono::nanoseconds by) {
+    passed_ns_.fetch_add(by.count(), std::memory_order_acq_rel);
   }
   [[nodiscard]] std::chrono::steady_clock::time_point steady_now() const override {
-    return std::chrono::steady_clock::time_point(std::chrono::milliseconds(unix_ms()));
+    return std::chrono::steady_clock::time_point(std::chrono::milliseconds(unix_ms_)) + passed();
   }
   [[nodiscard]] std::uint64_t unix_ms() const override {
-    return unix_ms_.load(std::memory_order_acquire);
+    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(passed());
+    return unix_ms_ + static_cast<std::uint64_t>(ms.count());
   }
 
  private:
-  std::atomic<std::uint64_t> unix_ms_;
+  [[nodiscard]] std::chrono::nanoseconds passed() const {
+    return std::chrono::nanoseconds(passed_ns_.load(std::memory_order_acquire));
+  }
+
+  const std::uint64_t unix_ms_;
+  std::atomic<std::chrono::nanoseconds::rep> passed_ns_{0};
 };
 
 }  // namespace vecserve::engine

@@ -1,0 +1,51 @@
+// See lane.h.
+// Each thread owns one Batch and uses it for all its batches. Always holds: every batch that was
+// closed is completed, whatever the device did with it.
+#include "net/lane.h"
+
+#include <system_error>
+#include <thread>
+#include <vector>
+
+namespace vecserve::net {
+
+struct Lanes::Threads {
+  Dispatch& dispatch;
+  Device& device;
+  std::uint32_t count;
+  std::vector<std::thread> running;
+
+  void run(std::uint32_t lane) const {
+    Batch batch;
+    batch.lane = lane;
+    while (dispatch.wait(batch)) {
+      device.run(batch);
+      dispatch.complete(batch);
+    }
+  }
+};
+
+Lanes::Lanes(Dispatch& dispatch, Device& device, std::uint32_t count)
+    : threads_(new Threads{dispatch, device, count, {}}) {}
+
+Lanes::~Lanes() {
+  threads_->dispatch.stop();
+  for (std::thread& thread : threads_->running) thread.join();
+}
+
+Status Lanes::start() {
+  try {
+    threads_->running.reserve(threads_->count);
+    for (std::uint32_t lane = 0; lane < threads_->count; ++lane) {
+      threads_->running.emplace_back([threads = threads_.get(), lane] { threads->run(lane); });
+    }
+  } catch (const std::system_error&) {
+    threads_->dispatch.stop();
+    for (std::thread& thread : threads_->running) thread.join();
+    threads_->running.clear();
+    return {StatusCode::resource_exhausted, "the system gives no thread for a lane"};
+  }
+  return {};
+}
+
+}  // namespace vecserve::net

@@ -1,0 +1,212 @@
+// What a dispatch predicts and decides: when it refuses, who gives way to whom, what classes get,
+// and how it recovers from a slow spell; over a simulated device. Comes beside dispatch_test, which
+// holds what happens to works once they are in.
+// Test thread only; no real time passes. Always holds: a failure prints the seed that plays it
+// again.
+#include "net/dispatch_state.h"
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <memory>
+#include <vector>
+
+#include "net/dispatch.h"
+#include "tests/support/dice.h"
+#include "tests/support/simulated_service.h"
+
+namespace vecserve::net {
+namespace {
+
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+using test::flood;
+using test::learn;
+using test::Served;
+using test::SimulatedService;
+using test::terms_of;
+
+DispatchOptions options_of() {
+  DispatchOptions options;
+  options.batch_max = 64;
+  return options;
+}
+
+TEST_CASE("dispatch: a full queue refuses with the wait and when to come again") {
+  SimulatedService service(options_of(), {}, 1);
+  learn(service, terms_of(1));
+  const auto peer = service.dispatch().join();
+  std::vector<Served> done;
+  flood(service, peer, terms_of(1), 1'000, done);
+  const DispatchStats stats = service.dispatch().stats();
+  CHECK(stats.refused[static_cast<std::size_t>(RefusalReason::queue_time)] > 0);
+  const auto target = stats.target;
+  REQUIRE(service.last_refusal().has_value());
+  CHECK(service.last_refusal()->predicted_wait > Duration(0));
+  CHECK(service.last_refusal()->retry_after > Duration(0));
+  CHECK(service.last_refusal()->retry_after < target);
+  CHECK(service.dispatch().load(*peer).level > 0.9F);
+  service.run_dry();
+  for (const Served& served : done) CHECK(served.latency <= target);
+  CHECK(service.dispatch().load(*peer).level < 0.5F);
+}
+
+TEST_CASE("dispatch: an idle server tries again after a slow spell") {
+  SimulatedService service(options_of(), {}, 1);
+  service.device().fixed = milliseconds(50);
+  learn(service, terms_of(1));
+  service.device().fixed = microseconds(300);
+  const auto peer = service.dispatch().join();
+  int served = 0;
+  for (int i = 0; i < 3'000; ++i) {
+    WorkTerms terms = terms_of(1);
+    terms.deadline = service.now() + milliseconds(5);
+    static_cast<void>(service.submit(peer, terms, [&](const Served& s) {
+      if (s.code == StatusCode::ok) ++served;
+    }));
+    service.run_for(milliseconds(10));
+  }
+  // One trial each 100 ms, until the median has followed.
+  CHECK(served > 200);
+  CHECK(service.submit(peer, terms_of(1)) != nullptr);
+  service.run_dry();
+}
+
+TEST_CASE("dispatch: a connection that floods gives way to one that asks little") {
+  SimulatedService service(options_of(), {}, 1);
+  learn(service, terms_of(1));
+  const auto flooder = service.dispatch().join();
+  const auto polite = service.dispatch().join();
+  std::vector<Served> of_flooder;
+  std::vector<Served> of_polite;
+  int refused = 0;
+  for (int i = 0; i < 2'000; ++i) {  // 200 ms at ten times capacity, and a request each 1 ms
+    flood(service, flooder, terms_of(1), 100, of_flooder);
+    if (i % 10 == 0) {
+      const auto work =
+          service.submit(polite, terms_of(1), [&](const Served& s) { of_polite.push_back(s); });
+      if (work == nullptr) ++refused;
+    }
+    service.run_for(microseconds(100));
+  }
+  service.run_dry();
+  CHECK(refused == 0);
+  REQUIRE(of_polite.size() == 200);
+  for (const Served& served : of_polite) {
+    CHECK(served.code == StatusCode::ok);
+    CHECK(served.latency <= service.dispatch().stats().target);
+  }
+  CHECK(of_flooder.size() > 10'000);
+  CHECK(service.dispatch().stats().shed > 0);
+}
+
+std::uint64_t count_ok(const std::vector<Served>& all) {
+  return static_cast<std::uint64_t>(std::count_if(
+      all.begin(), all.end(), [](const Served& s) { return s.code == StatusCode::ok; }));
+}
+
+// A Poisson gap at `rate` per second.
+Duration gap(test::Dice& dice, double rate) {
+  const double unit = (static_cast<double>(dice.below(1'000'000)) + 0.5) / 1e6;
+  return Duration(static_cast<Duration::rep>(-std::log(unit) / rate * 1e9));
+}
+
+// Interactive work at 80 % of capacity beside nine times too much bulk work, for a second.
+TEST_CASE("dispatch: interactive work is served while bulk work overflows, which keeps its share") {
+  const bool same_group = GENERATE(true, false);
+  INFO("same group " << same_group);
+  SimulatedService service(options_of(), {}, 1);
+  const GroupId bulk_group = same_group ? 1 : 2;
+  learn(service, terms_of(1));
+  learn(service, terms_of(bulk_group));
+  const auto a = service.dispatch().join();
+  const auto b = service.dispatch().join();
+  std::vector<Served> interactive;
+  std::vector<Served> bulk;
+  test::Dice dice(same_group ? 1 : 2);
+  const double capacity = 64.0 / 620e-6;
+  std::uint64_t offered = 0;
+  const TimePoint end = service.now() + std::chrono::seconds(1);
+  TimePoint next_a = service.now();
+  TimePoint next_b = service.now();
+  while (service.now() < end) {
+    if (next_a < next_b) {
+      service.run_until(next_a);
+      flood(service, a, terms_of(1), 1, interactive);
+      ++offered;
+      next_a += gap(dice, capacity * 0.8);
+    } else {
+      service.run_until(next_b);
+      flood(service, b, terms_of(bulk_group, WorkClass::bulk), 1, bulk);
+      next_b += gap(dice, capacity * 9.2);
+    }
+  }
+  service.run_dry();
+  CHECK(count_ok(interactive) >= offered * 99 / 100);
+  CHECK(static_cast<double>(count_ok(bulk)) >= capacity * 0.025);
+}
+
+TEST_CASE("dispatch: background work is not forgotten while interactive work overflows") {
+  SimulatedService service(options_of(), {}, 1);
+  learn(service, terms_of(1));
+  const auto a = service.dispatch().join();
+  const auto b = service.dispatch().join();
+  std::vector<Served> interactive;
+  std::vector<Served> background;
+  for (int i = 0; i < 10'000; ++i) {  // a second at ten times capacity
+    flood(service, a, terms_of(1), 100, interactive);
+    flood(service, b, terms_of(2, WorkClass::background), 10, background);
+    service.run_for(microseconds(100));
+  }
+  service.run_dry();
+  CHECK(count_ok(background) > 500);
+  CHECK(count_ok(interactive) > 85'000);
+}
+
+TEST_CASE("dispatch: a long batch on one lane does not shut out short ones on the other") {
+  SimulatedService service(options_of(), {}, 1);
+  service.device().serial = false;
+  learn(service, terms_of(1));
+  const auto peer = service.dispatch().join();
+  std::vector<Served> heavy;
+  std::vector<Served> light;
+  WorkTerms terms = terms_of(kAlone, WorkClass::bulk);
+  terms.weight = 40'000;  // 200 ms
+  flood(service, peer, terms, 1, heavy);
+  for (int i = 0; i < 100; ++i) {
+    flood(service, peer, terms_of(1), 1, light);
+    service.run_for(milliseconds(1));
+  }
+  CHECK(heavy.empty());
+  CHECK(light.size() == 100);
+  service.run_dry();
+  CHECK(heavy.size() == 1);
+}
+
+TEST_CASE("dispatch: the load that a reply carries falls and rises with what waits") {
+  SimulatedService service(options_of(), {}, 1);
+  learn(service, terms_of(1));
+  const auto a = service.dispatch().join();
+  const auto b = service.dispatch().join();
+  const Load idle = service.dispatch().load(*a);
+  CHECK(idle.queued == 0);
+  CHECK(idle.spare == 64);
+  CHECK(idle.predicted_wait == Duration(0));
+  CHECK(idle.level < 0.5F);
+  CHECK(idle.credits >= 64);
+  std::vector<Served> done;
+  flood(service, a, terms_of(1), 22, done);
+  const Load busy = service.dispatch().load(*a);
+  CHECK(busy.queued == 20);
+  CHECK(busy.spare == 44);
+  CHECK(busy.predicted_wait > Duration(0));
+  CHECK(busy.level > idle.level);
+  CHECK(service.dispatch().load(*b).credits <= busy.credits / 2);  // it would be one more
+  service.run_dry();
+  REQUIRE_FALSE(done.empty());
+  CHECK(done.front().outcome.load.queued == 20);
+  CHECK(service.dispatch().load(*a).level == idle.level);
+}
+
+}  // namespace
+}  // namespace vecserve::net
