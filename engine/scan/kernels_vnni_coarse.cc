@@ -123,19 +123,30 @@ std::uint32_t put(__mmask16 mask, __m512i index, __m512 score, Survivor* out) {
   return count;
 }
 
-// Sums of products of sixteen rows, each in its lane.
+// Sums of products of sixteen rows, each in its lane. `in_order`: the rows lie one after another.
+template <bool in_order>
 __m512i dots_of(const std::uint8_t* const (&at)[kLanes], const std::int8_t* codes,
                 std::size_t stride) {
   __m512i sums[kLanes];
   for (std::uint32_t r = 0; r < kLanes; ++r) {
     __m512i sum = _mm512_setzero_si512();
     for (std::size_t i = 0; i < stride; i += 64) {
-      _mm_prefetch(reinterpret_cast<const char*>(at[r] + i + kPrefetchBytes), _MM_HINT_T1);
+      if constexpr (in_order) {
+        _mm_prefetch(reinterpret_cast<const char*>(at[r] + i + kPrefetchBytes), _MM_HINT_T1);
+      }
       sum = _mm512_dpbusd_epi32(sum, load(at[r] + i), load(codes + i));
     }
     sums[r] = sum;
   }
   return add_up(sums);
+}
+
+// A row that will be read soon, and that no hardware would guess. The rest of a long one follows.
+void ask_for(const std::uint8_t* row, std::size_t stride) {
+  const std::size_t bytes = stride < kPrefetchBytes ? stride : kPrefetchBytes;
+  for (std::size_t i = 0; i < bytes; i += 64) {
+    _mm_prefetch(reinterpret_cast<const char*>(row + i), _MM_HINT_T0);
+  }
 }
 
 // Rows that are not all eligible, gathered until there are sixteen.
@@ -156,8 +167,8 @@ std::uint32_t scan_gathered(const CoarseRows& rows, const std::int8_t* codes,
   }
   const __m512i lanes = load(picked);
   __m512 score;
-  const __mmask16 mask =
-      survivors<l2>(rows_at<l2>(rows, picked), limit, dots_of(at, codes, rows.stride), score);
+  const __mmask16 mask = survivors<l2>(rows_at<l2>(rows, picked), limit,
+                                       dots_of<false>(at, codes, rows.stride), score);
   const auto kept = static_cast<__mmask16>(mask & ((std::uint32_t{1} << count) - 1));
   return kept == 0 ? 0 : put(kept, lanes, score, out);
 }
@@ -168,8 +179,8 @@ std::uint32_t scan_whole(const CoarseRows& rows, const std::int8_t* codes, const
   const std::uint8_t* at[kLanes];
   for (std::uint32_t r = 0; r < kLanes; ++r) at[r] = rows.codes + (first + r) * rows.stride;
   __m512 score;
-  const __mmask16 mask =
-      survivors<l2>(rows_from<l2>(rows, first), limit, dots_of(at, codes, rows.stride), score);
+  const __mmask16 mask = survivors<l2>(rows_from<l2>(rows, first), limit,
+                                       dots_of<true>(at, codes, rows.stride), score);
   if (mask == 0) return 0;
   const __m512i lanes =
       _mm512_add_epi32(_mm512_set1_epi32(static_cast<int>(first)),
@@ -200,7 +211,9 @@ std::uint32_t one(const CoarseRows& rows, const std::int8_t* codes, const Coarse
       continue;
     }
     for (std::uint32_t left = bits; left != 0; left &= left - 1) {
-      pending.rows[pending.count++] = first + static_cast<std::uint32_t>(__builtin_ctz(left));
+      const std::uint32_t row = first + static_cast<std::uint32_t>(__builtin_ctz(left));
+      ask_for(rows.codes + row * rows.stride, rows.stride);
+      pending.rows[pending.count++] = row;
     }
     if (pending.count < kLanes) continue;
     found += scan_gathered<l2>(rows, codes, limit, pending.rows, kLanes, out + found);

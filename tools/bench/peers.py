@@ -263,8 +263,10 @@ class Comparison:
 
 
 def is_exact(line: dict) -> bool:
-    """By construction, not by luck: rounded vectors may well find all of a few answers."""
-    return line["exact"] and line["recall"] > 0.99999
+    """By construction: it compares the query with every vector as given. Such an engine may still
+    miss a few neighbours to the rounding of its floats, which its recall tells; it is compared with
+    all the same, for leaving it out would flatter us."""
+    return line["exact"] and line["recall"] > 0.99
 
 
 def table(lines: list[dict]) -> str:
@@ -290,7 +292,10 @@ def table(lines: list[dict]) -> str:
         if peers:
             best = max(peers, key=lambda line: line["qps"])
             ratio = ours[batch] / best["qps"]
-            rows.append(f"Batch {batch}: {ratio:.2f}x the best exact peer ({best['engine']}).")
+            rows.append(
+                f"Batch {batch}: {ratio:.2f}x the best exact peer ({best['engine']}, "
+                f"recall {best['recall']:.5f})."
+            )
     return "\n".join(rows) + "\n"
 
 
