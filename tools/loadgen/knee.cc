@@ -29,6 +29,9 @@ constexpr double kMargin = 0.2;
 // Above it the server is past saturation, where the share says nothing about the slope.
 constexpr double kSaturated = 0.5;
 
+// How far beyond a rate that decided nothing the next one lies.
+constexpr double kBeyond = 0.02;
+
 // Shares within this factor of the allowed one lie on the straight part.
 constexpr double kNearFactor = 8.0;
 
@@ -127,11 +130,27 @@ void KneeSearch::choose_next() {
     done_ = done_ || next_ < 1.0;
   } else {
     const double ratio = fail_.rate / pass_.rate;
-    done_ = done_ || ratio <= 1.0 + options_.precision;
+    if (ratio <= 1.0 + options_.precision) {
+      // Enclosed by a rate that decided nothing: the line still wants a point above the knee.
+      const double beyond = highest_below();
+      done_ = done_ || beyond == 0.0;
+      next_ = beyond * (1.0 + kBeyond);
+      return;
+    }
     const double guess = crossing(pass_, fail_, 1.0 - options_.slo.quantile);
     next_ = std::clamp(guess, pass_.rate * std::pow(ratio, kMargin),
                        pass_.rate * std::pow(ratio, 1.0 - kMargin));
   }
+}
+
+double KneeSearch::highest_below() const {
+  const double allowed = 1.0 - options_.slo.quantile;
+  double highest = fail_.rate;
+  for (const KneeStep& step : steps_) {
+    if (is_near(step, allowed) && step.share_over > allowed) return 0.0;
+    if (step.decision == Decision::open) highest = std::max(highest, step.rate);
+  }
+  return highest;
 }
 
 double KneeSearch::knee() const {

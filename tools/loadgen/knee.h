@@ -72,6 +72,9 @@ class KneeSearch {
 
  private:
   void choose_next();
+  // The highest rate that decided nothing, when no step near the knee broke the limit too often; 0
+  // when one did.
+  [[nodiscard]] double highest_below() const;
 
   Options options_;
   double next_;

@@ -62,13 +62,16 @@ ordered_json plain_json(const Histogram& histogram) {
   return json;
 }
 
-constexpr std::array<const char*, 6> kStageNames = {"network", "queue",   "batch",
-                                                    "scan",    "rescore", "send"};
+constexpr std::array<const char*, 7> kStageNames = {"network", "queue", "batch", "scan",
+                                                    "rescore", "fetch", "send"};
+
+std::array<const Histogram*, 7> stages_of(const Summary& summary) {
+  return {&summary.network, &summary.queue, &summary.batch, &summary.scan,
+          &summary.rescore, &summary.fetch, &summary.send};
+}
 
 ordered_json stages_json(const Summary& summary) {
-  const std::array<const Histogram*, 6> histograms = {&summary.network, &summary.queue,
-                                                      &summary.batch,   &summary.scan,
-                                                      &summary.rescore, &summary.send};
+  const std::array<const Histogram*, 7> histograms = stages_of(summary);
   ordered_json json = ordered_json::object();
   for (std::size_t i = 0; i < kStageNames.size(); ++i) {
     json[kStageNames[i]] = plain_json(*histograms[i]);
@@ -97,9 +100,7 @@ std::string plain_text(const Histogram& histogram, double quantile) {
 }
 
 void print_stages(std::ostream& out, const Summary& summary) {
-  const std::array<const Histogram*, 6> histograms = {&summary.network, &summary.queue,
-                                                      &summary.batch,   &summary.scan,
-                                                      &summary.rescore, &summary.send};
+  const std::array<const Histogram*, 7> histograms = stages_of(summary);
   print(out, "\n%-10s %12s %12s %12s %22s\n", "stage", "p50", "p99", "p99.9", "of the slowest 1 %");
   for (std::size_t i = 0; i < kStageNames.size(); ++i) {
     print(out, "%-10s %12s %12s %12s %20.1f %%\n", kStageNames[i],

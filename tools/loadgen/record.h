@@ -29,11 +29,12 @@ struct Stages {
   std::uint32_t batch_ns = 0;
   std::uint32_t scan_ns = 0;
   std::uint32_t rescore_ns = 0;
+  std::uint32_t fetch_ns = 0;  // payloads and vectors of the answers; all the work of other verbs
   std::uint32_t send_ns = 0;
   std::uint32_t batch_size = 0;
 
   [[nodiscard]] std::uint64_t total_ns() const {
-    return std::uint64_t{queue_ns} + batch_ns + scan_ns + rescore_ns + send_ns;
+    return std::uint64_t{queue_ns} + batch_ns + scan_ns + rescore_ns + fetch_ns + send_ns;
   }
 };
 

@@ -24,6 +24,7 @@ void add_stages(const Record& record, Summary& summary) {
   summary.batch.record(stages.batch_ns);
   summary.scan.record(stages.scan_ns);
   summary.rescore.record(stages.rescore_ns);
+  summary.fetch.record(stages.fetch_ns);
   summary.send.record(stages.send_ns);
   summary.has_stages = summary.has_stages || stages.total_ns() > 0;
 }
@@ -59,11 +60,12 @@ void split_tail(const std::vector<Record>& records, std::size_t sent, const Cut&
     const std::uint64_t service = difference(record.done_ns, record.sent_ns);
     if (service < threshold) continue;
     const Stages& stages = record.stages;
-    const std::array<std::uint64_t, 6> parts = {difference(service, stages.total_ns()),
+    const std::array<std::uint64_t, 7> parts = {difference(service, stages.total_ns()),
                                                 stages.queue_ns,
                                                 stages.batch_ns,
                                                 stages.scan_ns,
                                                 stages.rescore_ns,
+                                                stages.fetch_ns,
                                                 stages.send_ns};
     for (std::size_t part = 0; part < parts.size(); ++part) {
       summary.tail_shares[part] += static_cast<double>(parts[part]);

@@ -51,9 +51,10 @@ struct Summary {
   engine::Histogram batch{};
   engine::Histogram scan{};
   engine::Histogram rescore{};
+  engine::Histogram fetch{};
   engine::Histogram send{};
   // Mean shares of service time among the slowest one in a hundred, in the order above.
-  std::array<double, 6> tail_shares{};
+  std::array<double, 7> tail_shares{};
   double mean_batch_size = 0.0;
 
   std::array<std::uint64_t, kOutcomes> outcomes{};  // by Outcome
