@@ -29,14 +29,16 @@ class Backstop {
 
   [[nodiscard]] bool overloaded() const { return overloaded_; }
   [[nodiscard]] ClosePolicy policy() const {
-    if (!overloaded_) return {};
-    return {true, kShedTargets * target_};
+    if (!overloaded_) return {false, Duration::max(), target_ / kRushParts, {}};
+    return {true, kShedTargets * target_, Duration::max(), {}};
   }
 
  private:
   // CoDel's ratio of interval to target, 100 ms to 5 ms, and the slough of folly's version.
   static constexpr int kIntervalTargets = 20;
   static constexpr int kShedTargets = 2;
+  // Turns hold for the first half of what works may wait, the order of arrival for the rest.
+  static constexpr int kRushParts = 2;
 
   TimePoint interval_end_{};
   Duration shortest_ = Duration::max();

@@ -315,8 +315,11 @@ ClassQueue* Batcher::pick_lead() {
   return lead;
 }
 
-Work* Batcher::next_work(ClassQueue& queue, bool newest_first) {
+Work* Batcher::next_work(ClassQueue& queue, const Fill& fill) {
   if (queue.turn == nullptr) return nullptr;
+  if (oldest_->flow_->queue == &queue && delay_of(*oldest_, fill.now) > fill.policy.rush_above) {
+    return oldest_;
+  }
   const Flow* const begun = queue.turn;
   std::int64_t best = std::numeric_limits<std::int64_t>::min();
   if (begun->next == begun) queue.turn->deficit = 1;  // nobody to owe anything to
@@ -331,18 +334,18 @@ Work* Batcher::next_work(ClassQueue& queue, bool newest_first) {
     } while (queue.turn != begun);
     best = std::numeric_limits<std::int64_t>::min();
   }
-  return newest_first ? queue.turn->tail : queue.turn->head;
+  return fill.policy.newest_first ? queue.turn->tail : queue.turn->head;
 }
 
 void Batcher::take(Fill& fill, ClassQueue& queue, std::uint32_t weight_max) {
   Batch& batch = fill.batch;
-  while (Work* work = next_work(queue, fill.policy.newest_first)) {
+  while (Work* work = next_work(queue, fill)) {
     const WorkTerms& terms = work->terms_;
     const bool first = batch.works.empty();
     if (!first && (queue.group->alone() || batch.weight + terms.weight > weight_max)) return;
     Flow* flow = work->flow_;
     flow->deficit -= terms.weight;
-    if (flow->deficit <= 0) queue.turn = flow->next;
+    if (flow->deficit <= 0 && queue.turn == flow) queue.turn = flow->next;
     if (delay_of(*work, fill.now) > fill.policy.shed_above) {
       fill.dropped.push_back({remove(*work), Dropped::Why::shed});
     } else if (too_late(*work, fill)) {
@@ -359,8 +362,10 @@ void Batcher::fill(Fill& fill, ClassQueue& lead) {
   Group& group = *lead.group;
   const std::uint32_t limit = group.cost.next_limit(group.weight());
   const auto likely = std::min<std::uint64_t>(group.weight(), limit);
-  fill.expected =
-      group.cost.measured() ? group.cost.median(static_cast<std::uint32_t>(likely)) : Duration(1);
+  fill.expected = fill.policy.running + Duration(1);
+  if (group.cost.measured()) {
+    fill.expected += group.cost.slow(static_cast<std::uint32_t>(likely));
+  }
   std::array<std::uint32_t, kWorkClasses> reserved{};
   std::uint32_t all_reserved = 0;
   for (std::size_t c = index_of(lead.work_class) + 1; c < kWorkClasses && limit > 1; ++c) {

@@ -85,6 +85,10 @@ struct BatcherOptions {
 struct ClosePolicy {
   bool newest_first = false;              // within a connection, while overloaded
   Duration shed_above = Duration::max();  // what waited longer is dropped
+  // What waited longer goes before all turns, oldest first: turns even out who waits, but nobody is
+  // to wait much longer than was predicted when it came.
+  Duration rush_above = Duration::max();
+  Duration running{0};  // left of batches on other lanes, which the new one shares the device with
 };
 
 class Batcher {
@@ -141,7 +145,7 @@ class Batcher {
   void link(Work& work, Flow& flow);
   ClassQueue* pick_lead();
   static bool too_late(const Work& work, const Fill& fill);
-  static Work* next_work(ClassQueue& queue, bool newest_first);
+  Work* next_work(ClassQueue& queue, const Fill& fill);
   void fill(Fill& fill, ClassQueue& lead);
   void take(Fill& fill, ClassQueue& queue, std::uint32_t weight_max);
   void forget_idle_group();

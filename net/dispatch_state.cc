@@ -20,7 +20,7 @@ constexpr int kSlackParts = 2;
 // How much longer a batch that is overdue is taken to last, as a part of its time so far.
 constexpr int kOverdueParts = 4;
 // How much more another connection must have waiting before its newest work gives way.
-constexpr std::uint64_t kFarMore = 2;
+constexpr std::uint64_t kFarMore = 4;
 
 BatcherOptions batcher_options(const DispatchOptions& options) {
   return {options.batch_max, options.first_guess, options.bulk_share, options.background_share};
@@ -42,23 +42,28 @@ Duration Dispatch::State::target_of(const Group& group) const {
                   Duration(static_cast<Duration::rep>(slow * options.target_batches)));
 }
 
-Ahead Dispatch::State::ahead_of(Group& group, WorkClass work_class, std::uint32_t weight,
-                                TimePoint now) {
-  Ahead ahead;
-  ahead.lanes = options.lanes;
-  ahead.slow_batch = group.cost.slow_batch();
+Duration Dispatch::State::rest_of_running(TimePoint now, Duration& first) {
   const Duration shared = share_clock.read(now);
-  Duration first = Duration::max();
+  Duration all{0};
+  first = Duration::max();
   for (const Running& one : running) {
     Duration rest{0};
     if (one.batch != nullptr) {
       const Duration charged = shared - one.begun;
       rest = one.expected > charged ? one.expected - charged : charged / kOverdueParts;
     }
-    ahead.running += rest;
+    all += rest;
     first = std::min(first, rest);
   }
-  ahead.first_done = first;
+  return all;
+}
+
+Ahead Dispatch::State::ahead_of(Group& group, WorkClass work_class, std::uint32_t weight,
+                                TimePoint now) {
+  Ahead ahead;
+  ahead.lanes = options.lanes;
+  ahead.slow_batch = group.cost.slow_batch();
+  ahead.running = rest_of_running(now, ahead.first_done);
   const Batcher::Wait wait = batcher.wait_of(group, work_class, weight);
   ahead.queued = wait.queued;
   ahead.own = wait.own;
@@ -79,7 +84,8 @@ std::optional<Refusal> Dispatch::State::judge_work(const Work& work, Group& grou
   if (!refusal.has_value() || batcher.works() != 0 || share_clock.running() != 0) return refusal;
   // Idle: what usually makes it is tried, and now and then what usually does not, because a model
   // that lets nothing through learns nothing.
-  if (group.cost.median(terms.weight) <= left) return std::nullopt;
+  trial = group.cost.median(terms.weight) <= left;
+  if (trial) return std::nullopt;
   if (last_trial != TimePoint{} && now - last_trial < kTrialEvery) return refusal;
   last_trial = now;
   trial = true;
@@ -139,7 +145,9 @@ bool Dispatch::State::open_batch(Batch& batch, TimePoint now) {
   Group& last = batcher.group(last_group);
   const Duration target = target_of(last) - last.cost.slow_batch();
   backstop.observe(now, batcher.standing_delay(now), std::max(target, 2 * last.cost.slow_batch()));
-  const ClosePolicy policy = backstop.policy();
+  ClosePolicy policy = backstop.policy();
+  Duration first{0};
+  policy.running = rest_of_running(now, first);
   batcher.sweep(now, policy, batch.dropped);
   if (!batcher.close(batch, now, policy, batch.dropped)) return false;
   Group& group = batcher.group(batch.group);

@@ -188,6 +188,10 @@ TEST_CASE("batcher: a work without the time that a batch takes is not begun") {
   queues.push(peer, hurried);
   CHECK(queues.close());
   CHECK(queues.batch.deadline == hurried.deadline);
+  queues.push(peer, hurried);
+  ClosePolicy policy;
+  policy.running = microseconds(200);  // another lane's batch comes first
+  CHECK_FALSE(queues.close(policy));
 }
 
 TEST_CASE("batcher: while overloaded the newest of a connection go first") {
@@ -200,6 +204,21 @@ TEST_CASE("batcher: while overloaded the newest of a connection go first") {
   REQUIRE(queues.close(policy));
   CHECK(queues.batch.works.front() == works[19]);
   CHECK(queues.batcher.oldest() == works[0].get());
+}
+
+TEST_CASE("batcher: what has waited long goes before all turns, oldest first") {
+  Queues queues;
+  const auto a = std::make_shared<Peer>();
+  const auto b = std::make_shared<Peer>();
+  std::vector<std::shared_ptr<Work>> old;
+  for (int i = 0; i < 10; ++i) old.push_back(queues.push(a, terms_of(1), kStart));
+  for (int i = 0; i < 10; ++i) queues.push(a, terms_of(1), kStart + microseconds(50));
+  for (int i = 0; i < 10; ++i) queues.push(b, terms_of(1), kStart + microseconds(90));
+  ClosePolicy policy;
+  policy.rush_above = microseconds(60);
+  REQUIRE(queues.close(policy, kStart + microseconds(100)));
+  CHECK(std::equal(old.begin(), old.end(), queues.batch.works.begin()));
+  CHECK(queues.shares()[b.get()] == 6);  // which made up for it
 }
 
 TEST_CASE("batcher: sweeping finds what has expired, a few at a time") {
@@ -292,7 +311,7 @@ TEST_CASE("batcher: counts agree with what was pushed, taken and removed") {
         weight -= (*it)->terms().weight;
         CHECK(queues.batcher.remove(**it) == *it);
         waiting.erase(it);
-      } else if (queues.close({dice.percent(30), Duration::max()})) {
+      } else if (queues.close({dice.percent(30), Duration::max(), Duration::max(), {}})) {
         for (const auto& work : queues.batch.works) CHECK(waiting.erase(work) == 1);
         weight -= queues.batch.weight;
       } else {

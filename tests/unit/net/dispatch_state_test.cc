@@ -92,12 +92,13 @@ TEST_CASE("dispatch: a connection that floods gives way to one that asks little"
   service.run_dry();
   CHECK(refused == 0);
   REQUIRE(of_polite.size() == 200);
+  const DispatchStats stats = service.dispatch().stats();
   for (const Served& served : of_polite) {
     CHECK(served.code == StatusCode::ok);
-    CHECK(served.latency <= service.dispatch().stats().target);
+    CHECK(served.latency <= stats.target + stats.slow_batch);  // as for everybody
   }
   CHECK(of_flooder.size() > 10'000);
-  CHECK(service.dispatch().stats().shed > 0);
+  CHECK(stats.shed > 0);
 }
 
 std::uint64_t count_ok(const std::vector<Served>& all) {
