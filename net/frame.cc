@@ -154,7 +154,7 @@ FrameFault decode_header(std::span<const char, kHeaderBytes> bytes, FrameHeader&
 }
 
 FrameReader::FrameReader(std::size_t body_bytes_max)
-    : body_bytes_max_(body_bytes_max), buffer_(limits::read_bytes) {}
+    : body_bytes_max_(body_bytes_max), buffer_(limits::read_bytes_first) {}
 
 std::span<char> FrameReader::space() {
   if (fault_ != FrameFault::none) return {};
@@ -171,6 +171,10 @@ std::span<char> FrameReader::space() {
     end_ -= begin_;
     begin_ = 0;
   }
+  if (buffer_was_full_ && buffer_.size() < limits::read_bytes) {
+    buffer_.resize(std::min(2 * buffer_.size(), limits::read_bytes));
+  }
+  buffer_was_full_ = false;
   return {buffer_.data() + end_, buffer_.size() - end_};
 }
 
@@ -181,6 +185,7 @@ void FrameReader::filled(std::size_t bytes) {
   } else {
     VECSERVE_CHECK(bytes <= buffer_.size() - end_);
     end_ += bytes;
+    buffer_was_full_ = end_ == buffer_.size();
   }
 }
 

@@ -166,9 +166,12 @@ class FrameReader {
 
   [[nodiscard]] FrameFault fault() const { return fault_; }
 
-  // Bytes of the frame that has begun, header included, and how many of them are there.
+  // Whether a frame has begun, and the length of its body if that is known.
   [[nodiscard]] bool mid_frame() const { return in_body_ || begin_ != end_; }
   [[nodiscard]] std::size_t body_announced() const { return in_body_ ? header_.body_bytes : 0; }
+
+  // Bytes of memory that arriving frames take.
+  [[nodiscard]] std::size_t held() const { return buffer_.size() + body_.size(); }
 
  private:
   [[nodiscard]] Next fail(FrameFault fault, Frame& frame);
@@ -179,7 +182,9 @@ class FrameReader {
   FrameFault fault_ = FrameFault::none;
 
   // Bytes that are not looked at yet: buffer_[begin_, end_).
+  // It begins small, and grows to limits::read_bytes for those who send much at once.
   std::vector<char> buffer_;
+  bool buffer_was_full_ = false;
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
 

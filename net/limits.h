@@ -18,6 +18,7 @@ inline constexpr std::size_t token_bytes_max = 1'024;      // a token as text
 inline constexpr std::size_t client_name_bytes_max = 128;  // what a client calls itself
 inline constexpr std::size_t message_bytes_max = 4'096;    // text of an error reply
 inline constexpr std::size_t path_bytes_max = 4'096;       // a path in a reply
+inline constexpr std::size_t read_bytes_first = 8'192;     // the read buffer of a new connection
 inline constexpr std::size_t read_bytes = std::size_t{64} << 10;    // taken from a socket at once
 inline constexpr std::size_t write_bytes = std::size_t{256} << 10;  // given to a socket at once
 inline constexpr std::uint32_t fields_max = 4'194'304;  // tagged fields of one body, nested counted
@@ -54,13 +55,15 @@ inline constexpr std::chrono::milliseconds hello_timeout_default{5'000};  // unt
 inline constexpr std::chrono::milliseconds frame_timeout_default{10'000};  // first to last byte
 inline constexpr std::chrono::milliseconds idle_timeout_default{300'000};  // between two frames
 inline constexpr std::chrono::milliseconds write_timeout_default{10'000};  // no byte was taken
-inline constexpr std::chrono::milliseconds drain_timeout{10'000};   // from SIGTERM to the end
+inline constexpr std::chrono::milliseconds drain_timeout{10'000};  // from SIGTERM to the end
+inline constexpr std::chrono::milliseconds linger_timeout{1'000};  // for a last error reply
+inline constexpr std::size_t frame_bytes_per_second = std::size_t{256} << 10;  // earn more time
 inline constexpr std::chrono::milliseconds accept_pause{50};        // after a failed accept
 inline constexpr std::chrono::milliseconds auth_delay_max{30'000};  // after many failures
 inline constexpr std::uint32_t deadline_us_max = 3'600'000'000;     // an hour
 
 static_assert(hello_bytes_max >= token_bytes_max + client_name_bytes_max + 256);
-static_assert(hello_bytes_max < read_bytes, "a hello fits the first read");
+static_assert(hello_bytes_max + 32 <= read_bytes_first, "a hello fits the first read");
 static_assert(frame_bytes_max_default <= frame_bytes_ceiling);
 static_assert(frame_bytes_ceiling <= UINT32_MAX, "the length on the wire has 32 bits");
 static_assert(outbox_bytes_soft < outbox_bytes_max_default);

@@ -374,39 +374,53 @@ struct BodyWriter {
   void operator()(const VerifyReport& value) const { kVerify(to, value); }
 };
 
+std::uint64_t ns_between(std::chrono::steady_clock::time_point from,
+                         std::chrono::steady_clock::time_point to) {
+  return to <= from ? 0 : static_cast<std::uint64_t>(std::chrono::nanoseconds(to - from).count());
+}
+
+// The answer first and `served` behind it, so that the time of encoding is in it.
 template <typename Write>
-void encode(const ReplyEnvelope& envelope, const ServedStages& served, std::uint16_t flags,
-            std::string& out, Write&& write) {
+ServedStages encode(const ReplyEnvelope& envelope, const ServedStages& given, std::uint16_t flags,
+                    std::string& out, Write&& write) {
   const std::size_t begin = begin_frame(out);
   FieldWriter writer(out);
-  writer.nested(1, "served", served, kServed);
   write(writer);
+  ServedStages served = given;
+  if (envelope.timer.clock != nullptr) {
+    const auto now = envelope.timer.clock->steady_now();
+    served.send_ns = ns_between(envelope.timer.done, now);
+    served.total_ns = ns_between(envelope.timer.arrived, now);
+  }
+  writer.nested(1, "served", std::as_const(served), kServed);
   FrameHeader header;
   header.version = envelope.version;
   header.verb = envelope.verb;
   header.flags = static_cast<std::uint16_t>(kFlagReply | flags | (envelope.more ? kFlagMore : 0));
   header.request_id = envelope.request_id;
   end_frame(header, begin, out);
+  return served;
 }
 
 }  // namespace
 
-void encode_reply(const ReplyEnvelope& envelope, const ServedStages& served, const ReplyBody& body,
-                  std::string& out) {
+ServedStages encode_reply(const ReplyEnvelope& envelope, const ServedStages& served,
+                          const ReplyBody& body, std::string& out) {
   const bool error = std::holds_alternative<ErrorReply>(body);
-  encode(envelope, served, error ? kFlagError : std::uint16_t{0}, out,
-         [&](FieldWriter& writer) { std::visit(BodyWriter{writer}, body); });
+  return encode(envelope, served, error ? kFlagError : std::uint16_t{0}, out,
+                [&](FieldWriter& writer) { std::visit(BodyWriter{writer}, body); });
 }
 
-void encode_search_reply(const ReplyEnvelope& envelope, const ServedStages& served,
-                         const SearchSlice& slice, std::string& out) {
-  encode(envelope, served, 0, out, [&](FieldWriter& writer) { write_search(writer, slice); });
+ServedStages encode_search_reply(const ReplyEnvelope& envelope, const ServedStages& served,
+                                 const SearchSlice& slice, std::string& out) {
+  return encode(envelope, served, 0, out,
+                [&](FieldWriter& writer) { write_search(writer, slice); });
 }
 
-void encode_error_reply(const ReplyEnvelope& envelope, const ServedStages& served,
-                        const ErrorReply& error, std::string& out) {
-  encode(envelope, served, kFlagError, out,
-         [&](FieldWriter& writer) { write_error(writer, error); });
+ServedStages encode_error_reply(const ReplyEnvelope& envelope, const ServedStages& served,
+                                const ErrorReply& error, std::string& out) {
+  return encode(envelope, served, kFlagError, out,
+                [&](FieldWriter& writer) { write_error(writer, error); });
 }
 
 Status decode_reply(const FrameHeader& header, std::string_view body, Reply& reply) {

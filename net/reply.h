@@ -5,12 +5,14 @@
 // trusts a client.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
+#include "engine/base/clock.h"
 #include "net/frame.h"
 #include "vecserve/collection.h"
 #include "vecserve/database.h"
@@ -73,12 +75,20 @@ struct Reply {
   ReplyBody body{};
 };
 
+// Lets encoding itself count: send_ns and total_ns are taken when the answer is encoded.
+struct SendTimer {
+  const engine::Clock* clock = nullptr;  // none: both are what the caller says
+  std::chrono::steady_clock::time_point arrived{};
+  std::chrono::steady_clock::time_point done{};  // when the engine was done
+};
+
 // Which request is answered.
 struct ReplyEnvelope {
   Verb verb = Verb::ping;
   std::uint64_t request_id = 0;
   bool more = false;
   std::uint8_t version = kVersionMax;
+  SendTimer timer{};
 };
 
 // Queries [first, first + count) of a search result, for requests that were served as one batch.
@@ -89,12 +99,13 @@ struct SearchSlice {
 };
 
 // Append one frame each. SearchResult::backend and stages travel in `served` alone.
-void encode_reply(const ReplyEnvelope& envelope, const ServedStages& served, const ReplyBody& body,
-                  std::string& out);
-void encode_search_reply(const ReplyEnvelope& envelope, const ServedStages& served,
-                         const SearchSlice& slice, std::string& out);
-void encode_error_reply(const ReplyEnvelope& envelope, const ServedStages& served,
-                        const ErrorReply& error, std::string& out);
+// Returns what was said of where the time went.
+ServedStages encode_reply(const ReplyEnvelope& envelope, const ServedStages& served,
+                          const ReplyBody& body, std::string& out);
+ServedStages encode_search_reply(const ReplyEnvelope& envelope, const ServedStages& served,
+                                 const SearchSlice& slice, std::string& out);
+ServedStages encode_error_reply(const ReplyEnvelope& envelope, const ServedStages& served,
+                                const ErrorReply& error, std::string& out);
 
 // Reads the body of a reply. The verb and the error flag of the header say what is in it.
 // data_loss if it is not what a server may say; the connection is then of no further use.

@@ -53,8 +53,12 @@ const std::vector<Library>& libraries() {
       {"zlib.h", {"tools/report/"}},
       {"nlohmann/", {"tests/", "tools/"}},
       {"simdjson.h", {"engine/payload/", "tools/vecctl/"}},
-      {"asio", {"net/session", "net/server", "net/lane", "net/client", "tests/unit/net/client"}},
-      {"openssl/", {"net/session", "net/server", "net/client", "net/tokens"}},
+      {"asio",
+       {"net/session", "net/server", "net/lane", "net/client", "tests/unit/net/client",
+        "tests/unit/net/session_stream"}},
+      {"openssl/",
+       {"net/session", "net/server", "net/client", "net/tokens", "tests/support/tls_peer",
+        "tests/unit/net/server_tls", "tests/system/hostile_tls"}},
       {"httplib.h", {"net/http"}},
       {"prometheus/", {"net/stats"}},
       {"CLI/", {"tools/", "tests/programs/"}},
@@ -71,11 +75,11 @@ const std::vector<Library>& libraries() {
 
 // Headers of the system and the compiler: free below the public headers and the examples.
 bool is_system(std::string_view header) {
-  static const Layers names = {"unistd.h",   "fcntl.h",  "signal.h",   "poll.h",      "dirent.h",
-                               "pthread.h",  "sched.h",  "dlfcn.h",    "immintrin.h", "emmintrin.h",
-                               "arm_neon.h", "cpuid.h",  "execinfo.h", "spawn.h",     "x86intrin.h",
-                               "getopt.h",   "stdlib.h", "malloc.h",   "netdb.h",     "time.h",
-                               "cxxabi.h"};
+  static const Layers names = {
+      "unistd.h",   "fcntl.h", "signal.h",    "poll.h",      "dirent.h",   "pthread.h",
+      "sched.h",    "dlfcn.h", "immintrin.h", "emmintrin.h", "arm_neon.h", "cpuid.h",
+      "execinfo.h", "spawn.h", "x86intrin.h", "getopt.h",    "stdlib.h",   "malloc.h",
+      "netdb.h",    "time.h",  "cxxabi.h",    "arpa/inet.h"};
   return header.starts_with("sys/") || header.starts_with("linux/") ||
          header.starts_with("netinet/") || header.starts_with("sanitizer/") ||
          names.contains(header);

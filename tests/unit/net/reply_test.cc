@@ -87,30 +87,16 @@ TEST_CASE("reply: an error carries code, text, field, waits and versions", "[rep
   const Frame frame = frame_of(bytes);
   CHECK(frame.header.flags == (kFlagReply | kFlagError));
   CHECK(hex(frame.body) ==
-        "062a000000"  // 1 served, 42 bytes
-        "0400"
-        "0800"
-        "0c00"
-        "1000"
-        "1400"
-        "1800"
-        "1c00"
-        "2000"
-        "2400"
-        "2800"
+        "0805"            // 2 code
+        "0e020000006e6f"  // 3 message
+        "12010000006b"    // 4 field
+        "14ac02"          // 5 wait 300 us
+        "1805"            // 6 after 5 us
+        "1c012001"        // 7, 8 versions
+        "062a000000"      // 1 served, 42 bytes
+        "040008000c001000140018001c00200024002800"
         "3611000000"  // 13 load, 17 bytes
-        "050000000000000000"
-        "0800"
-        "0c00"
-        "1000"
-        "1400"
-        "0805"  // 2 code
-        "0e020000006e6f"
-        "12010000006b"  // 3 message, 4 field
-        "14ac02"
-        "1805"
-        "1c01"
-        "2001");  // 5 wait 300 us, 6 after 5 us, 7, 8 versions
+        "05000000000000000008000c0010001400");
   Reply reply;
   REQUIRE(decode_reply(frame.header, frame.body, reply).ok());
   const auto& again = std::get<ErrorReply>(reply.body);
@@ -120,6 +106,22 @@ TEST_CASE("reply: an error carries code, text, field, waits and versions", "[rep
   CHECK(again.retry.predicted_wait.count() == 300);
   CHECK(again.retry.retry_after.count() == 5);
   CHECK(again.version_max == 1);
+}
+
+TEST_CASE("reply: with a timer, encoding itself is counted", "[reply]") {
+  engine::ManualClock clock;
+  const auto now = clock.steady_now();
+  ReplyEnvelope envelope;
+  envelope.timer = {&clock, now - std::chrono::milliseconds(5), now - std::chrono::milliseconds(2)};
+  std::string bytes;
+  const ServedStages said = encode_reply(envelope, served(), EmptyReply(), bytes);
+  CHECK(said.send_ns == 2'000'000);
+  CHECK(said.total_ns == 5'000'000);
+  const Frame frame = frame_of(bytes);
+  Reply reply;
+  REQUIRE(decode_reply(frame.header, frame.body, reply).ok());
+  CHECK(reply.served.send_ns == 2'000'000);
+  CHECK(reply.served.queue_ns == 1);
 }
 
 TEST_CASE("reply: a slice of a batch holds its own queries only", "[reply]") {
