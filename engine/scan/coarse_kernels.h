@@ -72,6 +72,9 @@ struct CoarseBatch {
   Survivor* out = nullptr;
   std::size_t out_stride = 0;
   std::uint32_t* counts = nullptr;
+  // The same queries one after another, each of the stride of the rows, zero padded and 64-byte
+  // aligned: a table may prefer them where they are few. Null: there are only the packed ones.
+  const std::int8_t* codes = nullptr;
 };
 
 // Queries as the batch kernels read them: in panels of sixteen queries, and within a panel four

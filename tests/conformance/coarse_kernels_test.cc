@@ -261,10 +261,14 @@ void check_table(const CoarseKernels& table, const World& world, bool l2) {
   batch.out = found.data();
   batch.out_stride = wanted.rows;
   batch.counts = counts.data();
-  (l2 ? table.batch_l2 : table.batch_dot)(rows, batch);
-  for (std::uint32_t q = 0; q < wanted.queries; ++q) {
-    CAPTURE(q);
-    check_survivors(world, l2, q, found.data() + std::size_t{q} * wanted.rows, counts[q]);
+  // With the packed queries alone, and with the others beside them.
+  for (const std::int8_t* codes : {static_cast<const std::int8_t*>(nullptr), world.query(0)}) {
+    batch.codes = codes;
+    (l2 ? table.batch_l2 : table.batch_dot)(rows, batch);
+    for (std::uint32_t q = 0; q < wanted.queries; ++q) {
+      CAPTURE(q, codes == nullptr);
+      check_survivors(world, l2, q, found.data() + std::size_t{q} * wanted.rows, counts[q]);
+    }
   }
   std::vector<Survivor> alone(wanted.rows);
   for (std::uint32_t q = 0; q < std::min(wanted.queries, 9u); ++q) {

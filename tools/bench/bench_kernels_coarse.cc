@@ -1,7 +1,7 @@
 // The question: do the coarse kernels read rows as fast as memory gives them, and multiply as fast
 // as the machine can?
 //   bench_kernels_coarse [--kernels NAME] [--dim N] [--mib N] [--smoke] [--json -]
-// Columns: kernels, metric, dim; queries scored together (1, 16 or 64); gb_s, the bytes of the
+// Columns: kernels, metric, dim; queries scored together (1 to 64); gb_s, the bytes of the
 // plane a second; gterms_s, 10^9 coordinates a second; read_share and unit_share, of what a plain
 // reading loop and a plain loop of the byte-multiplying unit reach in the same run. One thread.
 // Every case first compares its survivors with those of the generic kernels.
@@ -48,7 +48,7 @@ class Data {
     const std::size_t block_bytes = shape_.capacity * CoarsePlane::bytes_per_row(shape_);
     const std::vector<float> floats = random_floats(std::size_t{997} * dim, seed);
     for (std::size_t made = 0; made < std::max(bytes, block_bytes); made += block_bytes) {
-      blocks_.push_back(std::make_unique<CoarsePlane>(shape_));
+      blocks_.push_back(std::make_unique<CoarsePlane>(shape_, AlignedBuffer::Use::full));
       for (std::uint32_t r = 0; r < shape_.capacity; ++r) {
         const float* row = &floats[(r * 31 + blocks_.size()) % 997 * dim];
         blocks_.back()->set(r, reinterpret_cast<const std::byte*>(row));
@@ -77,7 +77,8 @@ class Data {
     }
     (l2 ? table.batch_l2 : table.batch_dot)(
         rows, {reinterpret_cast<const std::int8_t*>(packed_.data()), limits_.data(), queries,
-               found_.data(), shape_.capacity, counts_.data()});
+               found_.data(), shape_.capacity, counts_.data(),
+               reinterpret_cast<const std::int8_t*>(codes_.data())});
     std::size_t sum = 0;
     for (std::uint32_t q = 0; q < queries; ++q) sum += counts_[q];
     return sum;
@@ -167,7 +168,7 @@ void run(int argc, char** argv) {
       for (const CoarseKernels* table : engine::coarse_kernel_tables()) {
         if (!table->supported()) continue;
         if (!flags.kernels.empty() && flags.kernels != table->name) continue;
-        for (const std::uint32_t queries : {1u, 16u, kCoarseQueries}) {
+        for (const std::uint32_t queries : {1u, 4u, 10u, 16u, kCoarseQueries}) {
           measure(flags, *table, data, queries, probe, report);
         }
       }
