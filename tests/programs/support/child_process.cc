@@ -1,5 +1,5 @@
-// posix_spawn of /proc/self/exe with one pipe. Comes below crash_loop and corruption_sweep; main
-// thread. Always holds: no descriptor but 0 to 3 is inherited (everything we open is
+// posix_spawn of /proc/self/exe, or of another program, with one pipe. Comes below the harness
+// programs; main thread. Always holds: no descriptor but 0 to 3 is inherited (everything we open is
 // close-on-exec).
 #include "tests/programs/support/child_process.h"
 
@@ -17,6 +17,11 @@ extern char** environ;  // NOLINT
 namespace vecserve::test {
 
 std::optional<ChildProcess> ChildProcess::start(const std::vector<std::string>& arguments) {
+  return start_program("/proc/self/exe", arguments);
+}
+
+std::optional<ChildProcess> ChildProcess::start_program(const std::string& program,
+                                                        const std::vector<std::string>& arguments) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return std::nullopt;
   // Above 3, so that the dup2 below is never a dup2 onto itself, which would leave close-on-exec
@@ -28,7 +33,7 @@ std::optional<ChildProcess> ChildProcess::start(const std::vector<std::string>& 
     return std::nullopt;
   }
 
-  std::vector<std::string> words = {"/proc/self/exe"};
+  std::vector<std::string> words = {program};
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
@@ -38,7 +43,7 @@ std::optional<ChildProcess> ChildProcess::start(const std::vector<std::string>& 
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, write_end, kChildReportFd);
   pid_t pid = -1;
-  const int failed = posix_spawn(&pid, "/proc/self/exe", &actions, nullptr, argv.data(), environ);
+  const int failed = posix_spawn(&pid, program.c_str(), &actions, nullptr, argv.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
   close(write_end);
   if (failed != 0) {
@@ -67,6 +72,10 @@ ChildProcess& ChildProcess::operator=(ChildProcess&& other) noexcept {
 
 void ChildProcess::kill_now() {
   if (pid_ > 0) kill(pid_, SIGKILL);
+}
+
+void ChildProcess::ask_to_end() {
+  if (pid_ > 0) kill(pid_, SIGTERM);
 }
 
 int ChildProcess::wait() {

@@ -18,12 +18,16 @@ class ChildProcess {
  public:
   // The arguments after the program's name. nullopt when the system refuses.
   [[nodiscard]] static std::optional<ChildProcess> start(const std::vector<std::string>& arguments);
+  // Another program, whose descriptor 3 nobody writes to.
+  [[nodiscard]] static std::optional<ChildProcess> start_program(
+      const std::string& program, const std::vector<std::string>& arguments);
   ~ChildProcess();
   ChildProcess(ChildProcess&& other) noexcept;
   ChildProcess& operator=(ChildProcess&& other) noexcept;
 
   [[nodiscard]] int report_fd() const { return fd_; }
   void kill_now();           // SIGKILL
+  void ask_to_end();         // SIGTERM
   [[nodiscard]] int wait();  // the status as waitpid gives it; -1 when already reaped
 
  private:
