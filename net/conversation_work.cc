@@ -4,6 +4,7 @@
 #include "net/conversation_work.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <utility>
 
 #include "engine/base/names.h"
@@ -91,6 +92,9 @@ class Caller {
   }
   Status operator()(const CheckpointRequest& request) {
     VECSERVE_TRY(check_name("name", request.name));
+    // Made when it is first needed; if that fails, making the checkpoint says why.
+    std::error_code ignored;
+    std::filesystem::create_directories(shared_.options.checkpoint_folder, ignored);
     return set(shared_.database.checkpoint(path_of(request.name)));
   }
   Status operator()(const RestoreRequest& request) {

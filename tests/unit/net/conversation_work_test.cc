@@ -102,7 +102,6 @@ TEST_CASE("conversation_work: checkpoints stay inside their folder", "[conversat
   const test::TemporaryFolder folder;
   ServerOptions options;
   options.checkpoint_folder = folder.at("checkpoints");
-  std::filesystem::create_directory(options.checkpoint_folder);
   test::ServedDatabase served(options, folder.at("data"));
   served.fill(5);
   test::WireClient client = served.client();
