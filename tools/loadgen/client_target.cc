@@ -80,6 +80,13 @@ ClientTarget::ClientTarget(Client client, const ClientTargetOptions& options)
   search_.k = options.k;
 }
 
+void ClientTarget::give_up() {
+  client_.close();
+  Result<Client> again = Client::connect(client_options(options_));
+  // Without a server the closed client stays, and fails every request, which is then true.
+  if (again.ok()) client_ = std::move(again).value();
+}
+
 std::span<const float> ClientTarget::vector_of(std::uint64_t number) const {
   return std::span(coordinates_).subspan(number % vectors_ * options_.dim, options_.dim);
 }

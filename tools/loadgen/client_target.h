@@ -43,7 +43,8 @@ class ClientTarget final : public Target {
   [[nodiscard]] Status prepare(const std::function<void(std::uint64_t)>& progress);
 
   void send(std::size_t index, std::uint8_t kind, Records& records) override;
-  void give_up() override { client_.close(); }
+  // Closes the connections, which ends all calls, and makes new ones.
+  void give_up() override;
 
  private:
   ClientTarget(Client client, const ClientTargetOptions& options);

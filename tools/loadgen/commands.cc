@@ -148,17 +148,24 @@ int command_sweep(const Settings& settings) {
 int command_knee(const Settings& settings) {
   const Result<Slo> slo = parse_slo(settings.slo);
   if (!slo.ok()) refuse(slo.status());
-  const std::unique_ptr<Target> target = make_target(settings);
   const Result<Mix> mix = parse_mix(settings.mix);
   if (!mix.ok()) refuse(mix.status());
+  const LoadPlan plan = plan_of(settings, *mix, settings.rate);
+  const double requests = settings.rate * (settings.duration_s - plan.warm_up_s);
+  if (requests < 1.5 * static_cast<double>(samples_to_decide(*slo))) {
+    refuse(Status::invalid_argument(
+        "duration", settings.slo + " wants at least " +
+                        std::to_string(samples_to_decide(*slo) * 3 / 2) +
+                        " requests a run after warm-up; take a longer run or a higher --rate"));
+  }
+  const std::unique_ptr<Target> target = make_target(settings);
   KneeSearch::Options options;
   options.slo = *slo;
   options.rate_first = settings.rate;
   options.steps_max = settings.steps_max;
-  const KneeResult found =
-      find_knee(options, plan_of(settings, *mix, settings.rate), *target, [&](const SweepPoint& p) {
-        if (settings.json.empty()) print_sweep_point(std::cout, p);
-      });
+  const KneeResult found = find_knee(options, plan, *target, [&](const SweepPoint& p) {
+    if (settings.json.empty()) print_sweep_point(std::cout, p);
+  });
   append_json(settings, knee_json(found, settings));
   if (settings.json.empty()) {
     print_knee(std::cout, found, settings.slo);

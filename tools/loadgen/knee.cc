@@ -82,8 +82,15 @@ std::size_t look_at(std::size_t samples_max, int look) {
   return samples_max >> std::clamp(kLooks - 1 - look, 0, kLooks - 1);
 }
 
+std::uint64_t samples_to_decide(const Slo& slo) {
+  // What effective_samples leaves of independent samples, as there.
+  constexpr double kLeft = 0.9235;
+  const double fewest = std::log(kDoubt / kLooks) / std::log(slo.quantile) / kLeft;
+  return std::max(kSamplesMin, static_cast<std::uint64_t>(std::ceil(fewest)));
+}
+
 Decision decide(std::span<const std::uint64_t> latencies, const Slo& slo) {
-  if (latencies.empty()) return Decision::open;
+  if (latencies.size() < kSamplesMin) return Decision::open;
   engine::Histogram histogram;
   std::uint64_t over = 0;
   for (const std::uint64_t latency : latencies) {

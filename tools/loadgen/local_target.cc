@@ -36,15 +36,18 @@ ServerTarget::ServerTarget(const Options& options)
       worker_([this] { run(); }) {}
 
 ServerTarget::~ServerTarget() {
-  give_up();
-}
-
-void ServerTarget::give_up() {
-  if (!worker_.joinable()) return;
   stop_.store(true, std::memory_order_relaxed);
   pushed_.fetch_add(std::uint64_t{1} << 63, std::memory_order_release);  // a change to wake it
   pushed_.notify_one();
   worker_.join();
+}
+
+void ServerTarget::give_up() {
+  hurry_.store(true, std::memory_order_relaxed);
+  while (popped_.load(std::memory_order_acquire) != pushed_.load(std::memory_order_relaxed)) {
+    std::this_thread::yield();
+  }
+  hurry_.store(false, std::memory_order_relaxed);
 }
 
 void ServerTarget::send(std::size_t index, std::uint8_t, Records& records) {
@@ -83,10 +86,12 @@ void ServerTarget::run() {
     stages.queue_ns = static_cast<std::uint32_t>(std::min<std::uint64_t>(waited, UINT32_MAX));
     stages.scan_ns = static_cast<std::uint32_t>(options_.service_ns);
     stages.batch_size = 1;
-    if (!stopping) wait_until(begin + options_.service_ns, kServiceSpinNs);
+    if (!stopping && !hurry_.load(std::memory_order_relaxed)) {
+      wait_until(begin + options_.service_ns, kServiceSpinNs);
+    }
+    records.complete(index, Outcome::ok, stages);
     ++popped;
     popped_.store(popped, std::memory_order_release);
-    records.complete(index, Outcome::ok, stages);
   }
 }
 

@@ -64,6 +64,7 @@ class ServerTarget final : public Target {
   Records* records_ = nullptr;       // set before the first index is published
   std::atomic<std::uint64_t> pushed_{0};
   std::atomic<std::uint64_t> popped_{0};
+  std::atomic<bool> hurry_{false};  // answer what waits at once
   std::atomic<bool> stop_{false};
   std::thread worker_;
 };

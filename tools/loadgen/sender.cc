@@ -109,7 +109,10 @@ SendResult send_plan(Records& records, Target& target, const SenderOptions& opti
   records.start(start);
   std::uint64_t freed = 0;
   for (Record& record : records.all()) {
-    if (stopped(options)) break;
+    if (stopped(options)) {
+      result.stopped = true;
+      break;
+    }
     const std::uint64_t now = wait_until(start + record.intended_ns, options.spin_ns);
     record.freed_ns = freed;
     record.sent_ns = now - start;

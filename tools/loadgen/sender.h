@@ -18,7 +18,8 @@ class Target {
   virtual ~Target() = default;
   // Calls records.complete(index, ...) exactly once, from any thread, now or later.
   virtual void send(std::size_t index, std::uint8_t kind, Records& records) = 0;
-  // When it returns, no completion is under way and none comes any more.
+  // Ends what is still waiting: when it returns, every request is completed or will never be. The
+  // target is then as new.
   virtual void give_up() {}
 };
 
@@ -34,6 +35,7 @@ struct SenderOptions {
 
 struct SendResult {
   std::size_t sent = 0;        // less than the plan only when stopped
+  bool stopped = false;        // by SenderOptions::stop, before the end of the plan
   bool drained = true;         // all replies came within drain_ns
   std::uint64_t end_ns = 0;    // from the start of the run to the end of the drain
   double clocks_differ = 0.0;  // relative difference of steady and system clock over the run

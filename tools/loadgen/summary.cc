@@ -101,9 +101,15 @@ void estimate(const std::vector<std::uint64_t>& responses, Summary& summary) {
 
 }  // namespace
 
-Summary summarise(const Records& records, const SendResult& result, const Cut& cut,
+Summary summarise(const Records& records, const SendResult& result, const Cut& planned_cut,
                   bool closed_loop) {
   Summary summary;
+  Cut cut = planned_cut;
+  if (result.stopped) {
+    // What was not sent any more was not offered.
+    cut.duration_ns = result.sent == 0 ? 0 : records.all()[result.sent - 1].intended_ns + 1;
+  }
+  summary.stopped = result.stopped;
   summary.planned = records.all().size();
   summary.sent = result.sent;
   summary.clocks_differ = result.clocks_differ;

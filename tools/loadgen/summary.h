@@ -68,6 +68,7 @@ struct Summary {
   double clocks_differ = 0.0;
   double growth = 1.0;  // median response of the last quarter over that of the first
   bool closed_loop = false;
+  bool stopped = false;  // on purpose, before the end of the plan
   bool drained = true;
 
   // For each of kQuantiles, of response.

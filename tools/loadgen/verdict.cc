@@ -52,7 +52,7 @@ void judge_sender(const Summary& summary, Judge& judge) {
     judge.say(Verdict::suspect, text("%.3f %% of the requests were sent on time (99.9 %% wanted)",
                                      100.0 * summary.adherence));
   }
-  if (summary.sent < summary.planned && !summary.closed_loop) {
+  if (summary.sent < summary.planned && !summary.closed_loop && !summary.stopped) {
     judge.say(Verdict::invalid, text("%llu of %llu planned requests were sent",
                                      static_cast<unsigned long long>(summary.sent),
                                      static_cast<unsigned long long>(summary.planned)));

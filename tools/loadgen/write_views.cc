@@ -182,12 +182,14 @@ nlohmann::ordered_json knee_json(const KneeResult& found, const Settings& settin
                                  {"enclosed", found.search.enclosed()},
                                  {"seed", settings.seed}};
   for (const SweepPoint& point : found.points) {
-    json["steps"].push_back({{"rate", point.rate},
-                             {"decision", decision_text(point.decision)},
-                             {"share_over", point.share_over},
-                             {"n", point.samples},
-                             {"p99_us", us(point.p99.value)},
-                             {"verdict", to_string(point.judgement.verdict)}});
+    json["steps"].push_back(
+        {{"rate", point.rate},
+         {"decision", decision_text(point.decision)},
+         {"share_over", point.share_over},
+         {"n", point.samples},
+         {"p99_us", point.p99.missing > 0 ? nlohmann::ordered_json()
+                                          : nlohmann::ordered_json(us(point.p99.value))},
+         {"verdict", to_string(point.judgement.verdict)}});
   }
   return json;
 }

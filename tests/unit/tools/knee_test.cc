@@ -29,15 +29,22 @@ TEST_CASE("knee: looks are due at halves of halves of the samples", "[loadgen]")
   CHECK(look_at(6'400, 0) == 100);
   CHECK(look_at(6'400, kLooks - 1) == 6'400);
   CHECK(decide({}, {}) == Decision::open);
+  for (const double quantile : {0.9, 0.99}) {
+    const Slo slo{quantile, 1'000};
+    const std::uint64_t fewest = samples_to_decide(slo);
+    CHECK(decide(std::vector<std::uint64_t>(fewest + 2, 1), slo) == Decision::pass);
+    CHECK(decide(std::vector<std::uint64_t>(fewest * 9 / 10, 1), slo) == Decision::open);
+  }
 }
 
 TEST_CASE("knee: early stopping passes and fails what is clear, and not what is not", "[loadgen]") {
   const Slo slo{0.99, 1'000};
   std::vector<std::uint64_t> fast(459 * 3, 1);
   CHECK(decide(fast, slo) == Decision::pass);
-  CHECK(decide(std::span(fast).first(200), slo) == Decision::open);
-  const std::vector<std::uint64_t> slow(200, 2'000);
+  CHECK(decide(std::span(fast).first(600), slo) == Decision::open);
+  const std::vector<std::uint64_t> slow(600, 2'000);
   CHECK(decide(slow, slo) == Decision::fail);
+  CHECK(decide(std::span(slow).first(kSamplesMin - 1), slo) == Decision::open);
 }
 
 TEST_CASE("knee: the search finds the knee of a simulated server", "[loadgen]") {
