@@ -56,6 +56,7 @@ Stages stages_of(const ServedStages& served) {
   stages.fetch_ns = narrow(served.run_ns > named ? served.run_ns - named : 0);
   stages.send_ns = narrow(served.send_ns);
   stages.batch_size = served.batch_size;
+  stages.told_ns = narrow(served.total_ns);
   return stages;
 }
 

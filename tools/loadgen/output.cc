@@ -193,6 +193,8 @@ ordered_json to_json(const RunReport& report) {
   json["noise"] = plain_json(summary.noise);
   json["noise"]["what"] = "lateness of an idle thread on this host at the same time";
   json["refusal"] = plain_json(summary.refusal);
+  json["refusal_told"] = plain_json(summary.refusal_told);
+  json["refusal_told"]["what"] = "of refused requests, inside the server, by its own word";
   if (summary.has_stages) json["stages"] = stages_json(summary);
   json["histogram"] = report::encode_histogram(summary.response);
   return json;

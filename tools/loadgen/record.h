@@ -32,6 +32,7 @@ struct Stages {
   std::uint32_t fetch_ns = 0;  // payloads and vectors of the answers; all the work of other verbs
   std::uint32_t send_ns = 0;
   std::uint32_t batch_size = 0;
+  std::uint32_t told_ns = 0;  // the whole stay in the server, by its own word; of refusals too
 
   [[nodiscard]] std::uint64_t total_ns() const {
     return std::uint64_t{queue_ns} + batch_ns + scan_ns + rescore_ns + fetch_ns + send_ns;
@@ -49,7 +50,7 @@ struct Record {
   Outcome outcome = Outcome::unanswered;
   std::uint8_t kind = 0;
 };
-static_assert(sizeof(Record) == 64, "kRequestsMax counts on it");
+static_assert(sizeof(Record) == 72, "kRequestsMax counts on it");
 
 [[nodiscard]] inline std::uint64_t steady_ns() {
   return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(

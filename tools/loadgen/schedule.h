@@ -13,7 +13,7 @@
 
 namespace vecserve::loadgen {
 
-// A request keeps 64 bytes until the report is made: 2 GiB.
+// A request keeps 72 bytes until the report is made: 2.2 GiB.
 inline constexpr std::uint64_t kRequestsMax = 32'000'000;
 inline constexpr double kRateMax = 10e6;  // requests in a second
 inline constexpr double kDurationMaxS = 86'400;

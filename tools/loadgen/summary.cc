@@ -38,7 +38,10 @@ void add_record(const Record& record, Summary& summary) {
   summary.blocked.record(difference(record.freed_ns, record.intended_ns));
   if (lag <= kOnTimeNs) summary.adherence += 1.0;
   const std::uint64_t response = difference(record.done_ns, record.intended_ns);
-  if (record.outcome == Outcome::refused) summary.refusal.record(response);
+  if (record.outcome == Outcome::refused) {
+    summary.refusal.record(response);
+    if (record.stages.told_ns > 0) summary.refusal_told.record(record.stages.told_ns);
+  }
   if (record.outcome != Outcome::ok) return;
   summary.response.record(response);
   summary.service.record(difference(record.done_ns, record.sent_ns));

@@ -37,12 +37,13 @@ struct Cut {
 inline constexpr std::uint64_t kOnTimeNs = 1'000'000;
 
 struct Summary {
-  engine::Histogram response{};  // of answered requests: done - intended
-  engine::Histogram service{};   // done - sent
-  engine::Histogram refusal{};   // of refused ones: done - intended
-  engine::Histogram lag{};       // sent - due or free, whichever came later: the sender's own delay
-  engine::Histogram blocked{};   // free - due, where positive: the target held the sender
-  engine::Histogram noise{};     // the same kind of waiting with nothing to do, at the same time
+  engine::Histogram response{};      // of answered requests: done - intended
+  engine::Histogram service{};       // done - sent
+  engine::Histogram refusal{};       // of refused ones: done - intended
+  engine::Histogram refusal_told{};  // of refused ones: their stay in the server, as it says
+  engine::Histogram lag{};      // sent - due or free, whichever came later: the sender's own delay
+  engine::Histogram blocked{};  // free - due, where positive: the target held the sender
+  engine::Histogram noise{};    // the same kind of waiting with nothing to do, at the same time
 
   // Where the servers' replies say that the time went; network is service less all of them.
   bool has_stages = false;

@@ -1,0 +1,241 @@
+// What does a server do when ten times as much is asked of it as it can do? Canonical run:
+// bench_overload --json -, about 80 s a target: the real server as a process of its own, the load
+// generator in this one, each on half of the cores. First its capacity, by a closed loop that keeps
+// its batches full; then one open-loop plan: 5 s at half of it, --seconds at --factor times of it,
+// 5 s at half again. A line per target: capacity_qps, offered, goodput_share (of capacity),
+// accepted_p99_us (from the intended start), accepted_limit_us (target + 2 slow batches),
+// reject_p99_us (inside the server, by its own word), rss_growth_mib, recovery_ms.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tools/bench/bench_report.h"
+#include "tools/bench/service_process.h"
+#include "tools/loadgen/client_target.h"
+#include "tools/loadgen/run_load.h"
+
+namespace {
+
+using namespace vecserve;
+using namespace vecserve::bench;
+using namespace vecserve::loadgen;
+using engine::Histogram;
+
+struct Settings {
+  CommonFlags common;
+  double seconds = 60.0;
+  double factor = 10.0;
+  double calm_s = 5.0;  // before and after
+  double target_ms = 30.0;
+  double timeout_ms = 1'000.0;
+  std::uint64_t rows = 100'000;
+  std::uint32_t dim = 256;
+  std::uint32_t users = 512;  // of the closed loop: two full batches
+};
+
+constexpr std::uint64_t kNs = 1'000'000'000;
+constexpr std::uint64_t kWindowNs = 20'000'000;  // of recovery
+constexpr std::uint64_t kRecoveryLookNs = 2 * kNs;
+
+// Tries until the server is up, 20 s at most.
+std::unique_ptr<ClientTarget> reach(const ClientTargetOptions& options, ServiceProcess& service) {
+  for (int attempt = 0; attempt < 200; ++attempt) {
+    auto target = ClientTarget::connect(options);
+    if (target.ok()) return std::move(target).value();
+    require(service.running(), "the server ended; see " + service.error_file());
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+  require(false, "the server does not come up; see " + service.error_file());
+  return nullptr;
+}
+
+LoadRun run_or_fail(const LoadPlan& plan, Target& target,
+                    const std::function<void(const LiveState&)>& live) {
+  Result<LoadRun> run = run_load(plan, target, live);
+  require(run.ok(), run.status().to_string());
+  return std::move(run).value();
+}
+
+double capacity_of(const Settings& settings, Target& target) {
+  LoadPlan plan;
+  plan.closed_users = settings.users;
+  plan.schedule.duration_s = settings.common.smoke ? 0.5 : 6.0;
+  plan.warm_up_s = plan.schedule.duration_s / 3;
+  plan.sender.spin_ns = 10'000;
+  return run_or_fail(plan, target, {}).report.summary.goodput;
+}
+
+// Calm, overload, calm, as one plan.
+LoadPlan three_phases(const Settings& settings, double capacity) {
+  LoadPlan plan;
+  plan.schedule.arrivals = Arrivals::trace;
+  plan.schedule.rate = 0.0;
+  plan.schedule.seed = settings.common.seed;
+  double start_s = 0.0;
+  const auto add = [&](double rate, double seconds, std::uint64_t stream) {
+    ScheduleSpec spec;
+    spec.rate = rate;
+    spec.duration_s = seconds;
+    spec.seed = settings.common.seed + stream;
+    const auto times = plan_arrivals(spec);
+    require(times.ok(), times.status().to_string());
+    for (const std::uint64_t at : *times) {
+      plan.schedule.trace_ns.push_back(at + static_cast<std::uint64_t>(start_s * 1e9));
+    }
+    start_s += seconds;
+  };
+  add(capacity / 2, settings.calm_s, 1);
+  add(capacity * settings.factor, settings.seconds, 2);
+  add(capacity / 2, settings.calm_s, 3);
+  plan.schedule.duration_s = start_s;
+  plan.sender.drain_ns = static_cast<std::uint64_t>((settings.timeout_ms + 1'000.0) * 1e6);
+  return plan;
+}
+
+struct Phase {
+  Histogram accepted;  // response times
+  Histogram rejected;  // inside the server
+  Histogram batches;   // the engine's time for a batch
+  std::uint64_t offered = 0;
+  std::uint64_t good = 0;
+};
+
+Phase phase_of(const LoadRun& run, std::uint64_t from_ns, std::uint64_t to_ns) {
+  Phase phase;
+  for (const Record& record : run.records->all()) {
+    if (record.intended_ns < from_ns || record.intended_ns >= to_ns) continue;
+    ++phase.offered;
+    if (record.outcome == Outcome::refused && record.stages.told_ns > 0) {
+      phase.rejected.record(record.stages.told_ns);
+    }
+    if (record.outcome != Outcome::ok) continue;
+    ++phase.good;
+    phase.accepted.record(record.done_ns - record.intended_ns);
+    phase.batches.record(std::uint64_t{record.stages.scan_ns} + record.stages.rescore_ns +
+                         record.stages.fetch_ns);
+  }
+  return phase;
+}
+
+// The end of the last window after the step in which more than a tenth of the requests failed or
+// took longer than twice the calm p99. 0: none did.
+double recovery_ms(const LoadRun& run, std::uint64_t step_ns, std::uint64_t calm_p99_ns) {
+  std::vector<std::uint32_t> all(kRecoveryLookNs / kWindowNs, 0);
+  std::vector<std::uint32_t> slow(all.size(), 0);
+  for (const Record& record : run.records->all()) {
+    if (record.intended_ns < step_ns || record.intended_ns >= step_ns + kRecoveryLookNs) continue;
+    const std::size_t window = (record.intended_ns - step_ns) / kWindowNs;
+    ++all[window];
+    const bool good =
+        record.outcome == Outcome::ok && record.done_ns - record.intended_ns <= 2 * calm_p99_ns;
+    slow[window] += good ? 0u : 1u;
+  }
+  for (std::size_t window = all.size(); window-- > 0;) {
+    if (slow[window] * 10 > all[window]) {
+      return static_cast<double>((window + 1) * kWindowNs) / 1e6;
+    }
+  }
+  return 0.0;
+}
+
+double us_at(const Histogram& histogram, double quantile) {
+  return static_cast<double>(histogram.value_at(quantile)) / 1e3;
+}
+
+void measure(const Settings& settings, const std::string& name, const ClientTargetOptions& client,
+             ServiceProcess& service, Report& report) {
+  const auto target = reach(client, service);
+  const Status prepared = target->prepare([&](std::uint64_t rows) {
+    if (rows % 50'000 == 0) progress(name + ": " + std::to_string(rows) + " rows");
+  });
+  require(prepared.ok(), prepared.to_string());
+  const double capacity = capacity_of(settings, *target);
+  progress(name + ": capacity " + std::to_string(capacity) + " a second");
+  const double before_mib = service.resident_mib();
+  double most_mib = before_mib;
+  const LoadRun run = run_or_fail(three_phases(settings, capacity), *target, [&](const LiveState&) {
+    most_mib = std::max(most_mib, service.resident_mib());
+  });
+  require(service.running(), "the server ended; see " + service.error_file());
+
+  const auto calm_ns = static_cast<std::uint64_t>(settings.calm_s * 1e9);
+  const auto step_ns = static_cast<std::uint64_t>((settings.calm_s + settings.seconds) * 1e9);
+  const Phase calm = phase_of(run, calm_ns / 5, calm_ns);
+  const Phase over = phase_of(run, calm_ns, step_ns);
+  const double goodput = static_cast<double>(over.good) / settings.seconds;
+  report.add({{"target", name},
+              {"capacity_qps", capacity},
+              {"offered", static_cast<double>(over.offered) / settings.seconds},
+              {"goodput_share", goodput / capacity},
+              {"accepted_p99_us", us_at(over.accepted, 0.99)},
+              {"accepted_limit_us", settings.target_ms * 1e3 + 2 * us_at(over.batches, 0.99)},
+              {"reject_p99_us", us_at(over.rejected, 0.99)},
+              {"rss_growth_mib", most_mib - before_mib},
+              {"recovery_ms", recovery_ms(run, step_ns, calm.accepted.value_at(0.99))},
+              {"calm_p99_us", us_at(calm.accepted, 0.99)},
+              {"accepted", over.good},
+              {"rejected", over.rejected.total()},
+              {"adherence", run.report.summary.adherence},
+              {"sender_lag_p99_us", us_at(run.report.summary.lag, 0.99)},
+              {"blocked_p99_us", us_at(run.report.summary.blocked, 0.99)},
+              {"noise_p99_us", us_at(run.report.summary.noise, 0.99)}});
+}
+
+void bench_vecserve(const Settings& settings, const BenchFolder& folder, Report& report) {
+  const std::string program = program_beside("vecserve");
+  if (program.empty()) {
+    progress("there is no program vecserve beside this one; build it first");
+    std::exit(77);
+  }
+  const CoreHalves cores = halve_cores();
+  ClientTargetOptions client;
+  client.address = "unix:" + folder.at("socket");
+  client.rows = settings.rows;
+  client.dim = settings.dim;
+  client.timeout = std::chrono::microseconds(static_cast<std::int64_t>(settings.timeout_ms * 1e3));
+  ServiceProcess service(
+      program,
+      {"--data", folder.at("data"), "--listen", client.address, "--http", "", "--log-level", "warn",
+       "--threads", std::to_string(cores.server.size()), "--requests-max", "65536", "--target-ms",
+       std::to_string(settings.target_ms)},
+      cores.server, folder.at("errors"));
+  use_cores(cores.load);
+  measure(settings, "vecserve", client, service, report);
+}
+
+void body(int argc, char** argv) {
+  Settings settings;
+  CLI::App app("bench_overload: ten times what the server can do");
+  add_common_flags(app, settings.common);
+  app.add_option("--seconds", settings.seconds, "of overload")->capture_default_str();
+  app.add_option("--factor", settings.factor, "times the capacity")->capture_default_str();
+  app.add_option("--target-ms", settings.target_ms, "longest wait that the server admits")
+      ->capture_default_str();
+  app.add_option("--rows", settings.rows, "in the collection")->capture_default_str();
+  app.add_option("--dim", settings.dim, "coordinates of a vector")->capture_default_str();
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    std::exit(app.exit(error));
+  }
+  if (settings.common.smoke) {
+    settings.seconds = 1.0;
+    settings.calm_s = 0.5;
+    settings.factor = 3.0;
+    settings.rows = 2'000;
+  }
+  Report report("overload", settings.common);
+  const BenchFolder folder(settings.common);
+  bench_vecserve(settings, folder, report);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return run_bench("bench_overload", body, argc, argv);
+}
