@@ -1,5 +1,6 @@
-// Starting and ending a server program. Comes below bench_overload; main thread. Always holds: the
-// child inherits no descriptor but the standard ones.
+// Starting and ending a server program. Comes below bench_overload; main thread. Always holds: what
+// the child says on standard output goes nowhere, so that a bench's report stays the only thing
+// there.
 #include "tools/bench/service_process.h"
 
 #include <fcntl.h>
