@@ -1,0 +1,164 @@
+// The decisions about second copies, one by one on a clock of the test's own: who gets a call, when
+// a second copy is due, and everything that forbids one. Whole runs are in simulation_test.
+// Main thread; no real time.
+#include "net/hedge_policy.h"
+
+#include <catch2/catch.hpp>
+
+using namespace vecserve::net;
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+
+namespace {
+
+TimePoint at_us(std::int64_t us) {
+  return TimePoint(microseconds(us));
+}
+
+HedgePolicyOptions three() {
+  HedgePolicyOptions options;
+  options.replicas = 3;
+  return options;
+}
+
+// 600 calls of 1 ms, one after the other, so that the delay is known; returns the time after them.
+std::int64_t teach(HedgePolicy& policy, double waited_us = 0.0) {
+  std::int64_t now = 1'000'000;
+  for (int i = 0; i < 600; ++i) {
+    HedgedCall call = policy.begin(at_us(now), 0, true);
+    now += 1'000;
+    policy.answered(call, 0, at_us(now),
+                    {microseconds(static_cast<std::int64_t>(waited_us)), microseconds(900), 1.0});
+  }
+  return now + 200'000;
+}
+
+}  // namespace
+
+TEST_CASE("hedge policy: there is no second copy while it learns, then one at the delay") {
+  HedgePolicy policy(three());
+  HedgedCall first = policy.begin(at_us(0), 0, true);
+  CHECK_FALSE(first.hedge_at.has_value());
+  CHECK(policy.stats().learning == 1);
+  policy.answered(first, 0, at_us(1'000), {});
+  const std::int64_t now = teach(policy);
+  HedgedCall call = policy.begin(at_us(now), 0, true);
+  REQUIRE(policy.delay(0).has_value());
+  REQUIRE(call.hedge_at.has_value());
+  // Twice the median is the least: a call at p95 of steady calls is not late.
+  CHECK(*call.hedge_at - at_us(now) >= microseconds(1'980));
+  CHECK(*call.hedge_at - at_us(now) <= microseconds(2'050));
+  const std::optional<std::uint32_t> second = policy.hedge(call, *call.hedge_at);
+  REQUIRE(second.has_value());
+  CHECK(*second != call.copies[0].replica);
+  CHECK(call.copy_count == 2);
+  CHECK_FALSE(policy.hedge(call, at_us(now + 10'000)).has_value());  // two copies at most
+}
+
+TEST_CASE("hedge policy: writes and lone replicas get one copy") {
+  HedgePolicy policy(three());
+  const std::int64_t now = teach(policy);
+  HedgedCall write = policy.begin(at_us(now), 0, false);
+  CHECK_FALSE(write.hedge_at.has_value());
+  CHECK_FALSE(policy.hedge(write, at_us(now + 50'000)).has_value());
+
+  HedgePolicyOptions alone;
+  alone.replicas = 1;
+  HedgePolicy lone(alone);
+  HedgedCall call = lone.begin(at_us(teach(lone)), 0, true);
+  CHECK(call.copies[0].replica == 0);
+  CHECK_FALSE(call.hedge_at.has_value());
+}
+
+TEST_CASE("hedge policy: nothing is hedged after a refusal, nor when calls find replicas busy") {
+  HedgePolicy policy(three());
+  const std::int64_t now = teach(policy);
+  HedgedCall refused = policy.begin(at_us(now), 0, true);
+  policy.refused(refused, 0, at_us(now + 100));
+  HedgedCall call = policy.begin(at_us(now + 200), 0, true);
+  CHECK_FALSE(policy.hedge(call, at_us(now + 3'000)).has_value());
+  CHECK(policy.stats().loaded == 1);
+  // The pause over, it may be again.
+  HedgedCall later = policy.begin(at_us(now + 400'000), 0, true);
+  CHECK(policy.hedge(later, at_us(now + 403'000)).has_value());
+
+  HedgePolicy busy(three());
+  std::int64_t then = 0;
+  for (int i = 0; i < 10; ++i) then = teach(busy, 5'000.0);
+  CHECK(busy.load() > 0.92);
+  HedgedCall waiting = busy.begin(at_us(then), 0, true);
+  CHECK_FALSE(busy.hedge(waiting, at_us(then + 50'000)).has_value());
+}
+
+TEST_CASE("hedge policy: second copies and retries come out of one budget") {
+  HedgePolicyOptions options = three();
+  options.bucket_max = 4.0;
+  HedgePolicy policy(options);
+  const std::int64_t now = teach(policy);  // fills the bucket
+  int retries = 0;
+  while (policy.may_retry()) ++retries;
+  CHECK(retries == 4);
+  HedgedCall call = policy.begin(at_us(now), 0, true);
+  CHECK_FALSE(policy.hedge(call, at_us(now + 50'000)).has_value());
+  CHECK(policy.stats().no_budget == 2);  // the last retry and this
+  // Twenty calls at 5 % earn one.
+  for (int i = 0; i < 20; ++i) {
+    HedgedCall earns = policy.begin(at_us(now + 100), 0, false);
+    policy.answered(earns, 0, at_us(now + 200), {});
+  }
+  CHECK(policy.may_retry());
+  CHECK_FALSE(policy.may_retry());
+}
+
+TEST_CASE(
+    "hedge policy: a silent replica gets no new calls, also after its losers were cancelled") {
+  HedgePolicy policy(three());
+  std::int64_t now = teach(policy);
+  HedgedCall stuck = policy.begin(at_us(now), 0, true);
+  const std::uint32_t silent = stuck.copies[0].replica;
+  now += 5'000;
+  REQUIRE(policy.hedge(stuck, at_us(now)).has_value());
+  policy.answered(stuck, 1, at_us(now + 500), {});
+  policy.given_up(stuck, 0, at_us(now + 500));
+  // Its queue is empty now, the others have a call each: it still is the last choice.
+  for (int i = 0; i < 20; ++i) {
+    HedgedCall call = policy.begin(at_us(now + 600 + i), 0, true);
+    CHECK(call.copies[0].replica != silent);
+    policy.answered(call, 0, at_us(now + 700 + i), {});
+  }
+  // In the end it is tried again.
+  int tried = 0;
+  for (int i = 0; i < 100; ++i) {
+    HedgedCall call = policy.begin(at_us(now + 100'000 + i * 10), 0, true);
+    tried += call.copies[0].replica == silent ? 1 : 0;
+    policy.answered(call, 0, at_us(now + 100'005 + i * 10), {});
+  }
+  CHECK(tried > 0);
+}
+
+TEST_CASE("hedge policy: answers and cancels that come twice count once") {
+  HedgePolicy policy(three());
+  const std::int64_t now = teach(policy);
+  HedgedCall call = policy.begin(at_us(now), 0, true);
+  REQUIRE(policy.hedge(call, at_us(now + 3'000)).has_value());
+  policy.answered(call, 1, at_us(now + 3'100), {});
+  policy.answered(call, 1, at_us(now + 3'200), {});
+  policy.given_up(call, 0, at_us(now + 3'200));
+  policy.answered(call, 0, at_us(now + 3'300), {});
+  policy.refused(call, 0, at_us(now + 3'300));
+  CHECK(policy.stats().hedge_wins == 1);
+  // The late refusal of a closed copy stops nothing.
+  HedgedCall next = policy.begin(at_us(now + 10'000), 0, true);
+  CHECK(policy.hedge(next, at_us(now + 13'000)).has_value());
+}
+
+TEST_CASE("hedge policy: kinds of calls that differ in cost have delays of their own") {
+  HedgePolicyOptions options = three();
+  options.cost_classes = 2;
+  HedgePolicy policy(options);
+  const std::int64_t now = teach(policy);
+  CHECK_FALSE(policy.begin(at_us(now), 1, true).hedge_at.has_value());
+  CHECK(policy.delay(0).has_value());
+  CHECK_FALSE(policy.delay(1).has_value());
+  CHECK_FALSE(policy.delay(7).has_value());
+}
