@@ -334,7 +334,10 @@ std::string hint_for(const Status& status, const Arguments& arguments) {
       return "is a server there? Start one: vecserve --data DIR --listen " +
              arguments.server.address + "; or work on a folder: --data DIR";
     case StatusCode::not_found:
-      if (arguments.command == "get" || arguments.command == "query") return "";
+      if (arguments.command == "get" || arguments.command == "query" ||
+          arguments.command == "checkpoint") {
+        return "";
+      }
       return arguments.folder.empty() || arguments.command == "import"
                  ? "see what there is: vecctl list"
                  : "make it: vecctl --data " + arguments.folder + " create NAME --dim N";
