@@ -39,7 +39,7 @@ void add_places(CLI::App& app, Settings& settings) {
   app.add_option("--listen", settings.server.listen,
                  "HOST:PORT, [IPV6]:PORT or unix:/PATH; may be given several times")
       ->capture_default_str();
-  app.add_option("--http", settings.http, "HOST:PORT of metrics, health and console; \"\" for none")
+  app.add_option("--http", settings.http, "HOST:PORT of metrics, health and console, or none")
       ->capture_default_str();
   app.add_option("--checkpoints", settings.server.checkpoint_folder,
                  "folder in which checkpoints are made [DATA-checkpoints]");

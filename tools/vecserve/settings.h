@@ -16,7 +16,7 @@ inline constexpr const char* kDefaultHttp = "127.0.0.1:7412";
 
 struct Settings {
   std::string data = "./data";
-  std::string http = kDefaultHttp;  // "": none
+  std::string http = kDefaultHttp;  // or "none"
   std::string log_level = "info";
   std::string log_format = "text";
   std::uint32_t drain_seconds = 10;
