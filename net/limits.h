@@ -50,6 +50,20 @@ inline constexpr std::uint32_t batch_weight_max = 65'536;  // queries of one bat
 inline constexpr std::size_t groups_max = 1'024;  // kinds of search with a cost model of their own
 inline constexpr std::uint32_t sweep_works = 32;  // looked at for expiry when a batch closes
 
+// What a server remembers of itself.
+inline constexpr std::size_t metric_collections = 1'000;  // with metrics of their own
+inline constexpr std::size_t slow_minutes = 5;            // for which the slowest requests are kept
+inline constexpr std::size_t slow_kept = 20;              // of each minute
+inline constexpr std::size_t history_points = 300;        // of a second each
+
+// The HTTP face.
+inline constexpr std::size_t http_threads = 4;             // that answer
+inline constexpr std::size_t http_body_bytes_max = 4'096;  // of a request: none has use for any
+inline constexpr std::size_t http_keep_alive_max =
+    1;  // requests of a connection: idle ones would hold threads
+inline constexpr std::chrono::seconds http_timeout{5};  // to read, to write, between requests
+inline constexpr std::chrono::milliseconds history_every{1'000};
+
 // Time.
 inline constexpr std::chrono::milliseconds hello_timeout_default{5'000};  // until the hello is done
 inline constexpr std::chrono::milliseconds frame_timeout_default{10'000};  // first to last byte

@@ -74,6 +74,15 @@ Dispatch& Serving::writes() {
 Dispatch& Serving::reads() {
   return state_->reads;
 }
+const Dispatch& Serving::searches() const {
+  return state_->searches;
+}
+const Dispatch& Serving::writes() const {
+  return state_->writes;
+}
+const Dispatch& Serving::reads() const {
+  return state_->reads;
+}
 SearchGroups& Serving::groups() {
   return state_->groups;
 }

@@ -50,6 +50,9 @@ class Serving {
   [[nodiscard]] Dispatch& searches();
   [[nodiscard]] Dispatch& writes();
   [[nodiscard]] Dispatch& reads();
+  [[nodiscard]] const Dispatch& searches() const;
+  [[nodiscard]] const Dispatch& writes() const;
+  [[nodiscard]] const Dispatch& reads() const;
   [[nodiscard]] SearchGroups& groups();
 
   [[nodiscard]] PeerSet join();
