@@ -33,6 +33,7 @@ color:var(--ink);font:16px/1.55 system-ui,"Segoe UI",Roboto,"Helvetica Neue",san
 .vp th,.vp td{padding:.3rem .9rem .3rem 0;text-align:right;border-bottom:1px solid var(--grid)}
 .vp th{color:var(--soft);font-weight:500}
 .vp th:first-child,.vp td:first-child{text-align:left}
+.vp td{white-space:nowrap}
 )css";
 
 std::string anchor_of(std::size_t index) {
