@@ -12,6 +12,7 @@
 
 #include "net/tokens.h"
 #include "tests/support/daemon_process.h"
+#include "tests/support/http_get.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/wire_client.h"
 
@@ -51,6 +52,34 @@ std::uint64_t count_rows(const std::string& folder) {
   test::WireClient client = connect(again.wait_ready());
   const Reply reply = client.ask(Verb::count, CountRequest{"rows", ""});
   return std::get<CountReply>(reply.body).count;
+}
+
+TEST_CASE("daemon: its HTTP face counts what was served and says that it is ready", "[daemon]") {
+  const test::TemporaryFolder folder;
+  DaemonProcess daemon({"--data", folder.path(), "--http", "127.0.0.1:0"});
+  test::WireClient client = connect(daemon.wait_ready());
+  create_and_fill(client, 5);
+  const std::string log = daemon.log();
+  const std::size_t at = log.find("http://127.0.0.1:");
+  INFO(log);
+  REQUIRE(at != std::string::npos);
+  const auto port = static_cast<std::uint16_t>(std::stoi(log.substr(at + 17)));
+  CHECK(test::http_get(port, "/readyz").body == "ready\n");
+  const std::string metrics = test::http_get(port, "/metrics").body;
+  INFO(metrics);
+  CHECK(metrics.find("vecserve_requests_total{op=\"write\",outcome=\"ok\"} 5\n") !=
+        std::string::npos);
+  CHECK(metrics.find("vecserve_collection_rows{collection=\"rows\"} 5\n") != std::string::npos);
+  CHECK(metrics.find("vecserve_connections 1\n") != std::string::npos);
+  CHECK(test::http_get(port, "/slow").body.find("\"verb\":\"upsert\"") != std::string::npos);
+}
+
+TEST_CASE("daemon: HTTP beyond loopback is refused unless that is said", "[daemon]") {
+  const test::TemporaryFolder folder;
+  DaemonProcess daemon({"--data", folder.path(), "--http", "0.0.0.0:0"});
+  CHECK(daemon.wait_ready().empty());
+  CHECK(daemon.wait() == 2);
+  CHECK(daemon.log().find("http") != std::string::npos);
 }
 
 TEST_CASE("daemon: it starts on an empty folder in under 200 ms", "[daemon]") {

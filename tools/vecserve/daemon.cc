@@ -1,7 +1,7 @@
-// Start and end of the process. Order of starting: database, serving core, server; of ending:
-// drain, server, serving core, database. Main thread, but for the one that drains while main waits
-// for a second signal. Always holds: "ready" on standard output is printed once, when connections
-// are accepted.
+// Start and end of the process. Order of starting: database, serving core, server, HTTP; of ending:
+// drain, server, HTTP, serving core, database. Main thread, but for the one that drains while main
+// waits for a second signal. Always holds: "ready" on standard output is printed once, when
+// connections are accepted.
 #include "tools/vecserve/daemon.h"
 
 #include <fmt/core.h>
@@ -9,11 +9,15 @@
 
 #include <atomic>
 #include <cstdio>
+#include <memory>
+#include <optional>
 #include <thread>
 
 #include "engine/base/clock.h"
+#include "net/http_server.h"
 #include "net/server.h"
 #include "net/serving.h"
+#include "net/stats.h"
 #include "tools/vecserve/log.h"
 #include "tools/vecserve/signals.h"
 #include "vecserve/database.h"
@@ -78,22 +82,47 @@ bool drain(net::Server& server, std::chrono::seconds at_most) {
   return all;
 }
 
+net::HttpOptions http_options(const Settings& settings) {
+  const net::Endpoint endpoint = net::Endpoint::parse(settings.http).value();
+  return {endpoint.host, endpoint.port};
+}
+
+// Listens for HTTP if that is wanted.
+Status start_http(const Settings& settings, const net::HttpSources& sources,
+                  std::optional<net::HttpServer>& http) {
+  if (settings.http == "none") return {};
+  http.emplace(http_options(settings), sources);
+  VECSERVE_TRY(http->start());
+  log(Level::info, "console", {{"address", http->address()}});
+  return {};
+}
+
 int serve(const Settings& settings, Database& database, const engine::Clock& clock) {
+  // Works that a lane is still busy with at the end report here: it goes after the serving core.
+  std::unique_ptr<net::ServerStats> stats;
+  std::atomic<bool> draining{false};
   net::Serving serving(settings.serving, clock);
+  stats = std::make_unique<net::ServerStats>(serving, clock);
   Status status = serving.start();
   if (!status.ok()) return failed("cannot start", status);
   net::ServerOptions options = settings.server;
   options.on_event = [](const net::ServerEvent& event) {
     log(event.level, event.what, {{"detail", std::string(event.detail)}});
   };
+  options.on_reply = [&stats](const net::ReplyRecord& reply) { stats->record(reply); };
   net::Server server(options, database, serving, clock);
+  std::optional<net::HttpServer> http;
+  const auto not_ready = [&draining] { return std::string(draining ? "draining" : ""); };
   status = server.start();
+  if (!status.ok()) return failed("cannot listen", status);
+  status = start_http(settings, {stats.get(), &database, &server.counters(), not_ready}, http);
   if (!status.ok()) return failed("cannot listen", status);
   for (const std::string& address : server.addresses()) {
     log(Level::info, "listening", {{"address", address}});
   }
   print_ready(server.addresses());
   wait_until_told(server);
+  draining = true;
   const bool all = drain(server, std::chrono::seconds(settings.drain_seconds));
   server.stop();
   serving.stop();

@@ -39,7 +39,9 @@ void add_places(CLI::App& app, Settings& settings) {
   app.add_option("--listen", settings.server.listen,
                  "HOST:PORT, [IPV6]:PORT or unix:/PATH; may be given several times")
       ->capture_default_str();
-  app.add_option("--http", settings.http, "HOST:PORT of metrics, health and console, or none")
+  app.add_option("--http", settings.http,
+                 "HOST:PORT of metrics, health and console, or none; port 0: any free one")
+      ->take_last()
       ->capture_default_str();
   app.add_option("--checkpoints", settings.server.checkpoint_folder,
                  "folder in which checkpoints are made [DATA-checkpoints]");
@@ -167,7 +169,23 @@ void convert(const Numbers& numbers, Settings& settings) {
   if (server.checkpoint_folder.empty()) server.checkpoint_folder = settings.data + "-checkpoints";
 }
 
+// What HTTP shows has no tokens in front of it.
+Status validate_http(const Settings& settings) {
+  if (settings.http == "none") return {};
+  const Result<net::Endpoint> endpoint = net::Endpoint::parse(settings.http);
+  if (!endpoint.ok() || !endpoint->unix_path.empty()) {
+    return Status::invalid_argument("http", "must be HOST:PORT, or none");
+  }
+  if (!endpoint->is_loopback() && !settings.server.insecure) {
+    return Status::invalid_argument(
+        "http",
+        "others can reach this address, and it asks nobody who he is; --insecure allows it");
+  }
+  return {};
+}
+
 Status validate(const Settings& settings) {
+  VECSERVE_TRY(validate_http(settings));
   VECSERVE_TRY(settings.server.validate());
   VECSERVE_TRY(settings.serving.validate());
   return settings.database.validate();
