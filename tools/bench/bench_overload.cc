@@ -41,6 +41,7 @@ struct Settings {
 constexpr std::uint64_t kNs = 1'000'000'000;
 constexpr std::uint64_t kWindowNs = 20'000'000;  // of recovery
 constexpr std::uint64_t kRecoveryLookNs = 2 * kNs;
+constexpr std::size_t kCalmWindows = 5;
 
 // Tries until the server is up, 20 s at most.
 std::unique_ptr<ClientTarget> reach(const ClientTargetOptions& options, ServiceProcess& service) {
@@ -61,13 +62,19 @@ LoadRun run_or_fail(const LoadPlan& plan, Target& target,
   return std::move(run).value();
 }
 
+// The best of three short runs: what others do on the host can only make it less.
 double capacity_of(const Settings& settings, Target& target) {
   LoadPlan plan;
   plan.closed_users = settings.users;
-  plan.schedule.duration_s = settings.common.smoke ? 0.5 : 6.0;
+  plan.schedule.duration_s = settings.common.smoke ? 0.5 : 3.0;
   plan.warm_up_s = plan.schedule.duration_s / 3;
   plan.sender.spin_ns = 10'000;
-  return run_or_fail(plan, target, {}).report.summary.goodput;
+  double best = 0.0;
+  for (int round = 0; round < 3; ++round) {
+    best = std::max(best, run_or_fail(plan, target, {}).report.summary.goodput);
+  }
+  require(best > 0.0, "the server answered nothing in a closed loop");
+  return best;
 }
 
 // Calm, overload, calm, as one plan.
@@ -122,8 +129,8 @@ Phase phase_of(const LoadRun& run, std::uint64_t from_ns, std::uint64_t to_ns) {
   return phase;
 }
 
-// The end of the last window after the step in which more than a tenth of the requests failed or
-// took longer than twice the calm p99. 0: none did.
+// From the step down to the first moment from which 100 ms are calm: windows in which at most a
+// tenth of the requests failed or took longer than twice the calm p99.
 double recovery_ms(const LoadRun& run, std::uint64_t step_ns, std::uint64_t calm_p99_ns) {
   std::vector<std::uint32_t> all(kRecoveryLookNs / kWindowNs, 0);
   std::vector<std::uint32_t> slow(all.size(), 0);
@@ -135,12 +142,14 @@ double recovery_ms(const LoadRun& run, std::uint64_t step_ns, std::uint64_t calm
         record.outcome == Outcome::ok && record.done_ns - record.intended_ns <= 2 * calm_p99_ns;
     slow[window] += good ? 0u : 1u;
   }
-  for (std::size_t window = all.size(); window-- > 0;) {
-    if (slow[window] * 10 > all[window]) {
-      return static_cast<double>((window + 1) * kWindowNs) / 1e6;
+  std::size_t calm = 0;
+  for (std::size_t window = 0; window < all.size(); ++window) {
+    calm = slow[window] * 10 > all[window] ? 0 : calm + 1;
+    if (calm == kCalmWindows) {
+      return static_cast<double>((window + 1 - kCalmWindows) * kWindowNs) / 1e6;
     }
   }
-  return 0.0;
+  return static_cast<double>(kRecoveryLookNs) / 1e6;  // or more
 }
 
 double us_at(const Histogram& histogram, double quantile) {

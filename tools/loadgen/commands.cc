@@ -132,12 +132,12 @@ std::vector<double> sweep_rates(const Settings& settings) {
 int command_sweep(const Settings& settings) {
   const std::unique_ptr<Target> target = make_target(settings);
   std::vector<SweepPoint> points;
-  if (settings.json.empty()) print_sweep_head(std::cout);
+  if (settings.json.empty()) print_sweep_head(std::cout, false);
   for (const double rate : sweep_rates(settings)) {
     const LoadRun run = run_once(settings, *target, rate);
     append_json(settings, to_json(run.report));
     points.push_back(sweep_point(run.report));
-    if (settings.json.empty()) print_sweep_point(std::cout, points.back());
+    if (settings.json.empty()) print_sweep_point(std::cout, points.back(), false);
   }
   if (settings.json.empty()) print_curve(std::cout, points, std::nullopt);
   write_to(settings.svg, [&](std::ostream& out) { out << curve_svg(points, std::nullopt); });
@@ -163,8 +163,9 @@ int command_knee(const Settings& settings) {
   options.slo = *slo;
   options.rate_first = settings.rate;
   options.steps_max = settings.steps_max;
+  if (settings.json.empty()) print_sweep_head(std::cout, true);
   const KneeResult found = find_knee(options, plan, *target, [&](const SweepPoint& p) {
-    if (settings.json.empty()) print_sweep_point(std::cout, p);
+    if (settings.json.empty()) print_sweep_point(std::cout, p, true);
   });
   append_json(settings, knee_json(found, settings));
   if (settings.json.empty()) {

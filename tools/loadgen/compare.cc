@@ -69,11 +69,10 @@ Comparable comparable(const std::vector<std::uint64_t>& in_time_order) {
   Comparable result;
   for (const std::uint64_t value : in_time_order) result.histogram.record(value);
   for (const double quantile : kCompared) {
-    const auto samples =
-        report::effective_samples(in_time_order, result.histogram.value_at(quantile));
+    const auto samples = report::effective_samples_at(in_time_order, result.histogram, quantile);
     const double support =
         samples.correlated ? samples.effective : static_cast<double>(in_time_order.size());
-    if (support < static_cast<double>(engine::samples_needed(quantile))) continue;
+    if (support < static_cast<double>(engine::samples_needed(quantile))) break;
     result.quantiles.push_back({quantile, samples.effective});
   }
   return result;

@@ -93,12 +93,18 @@ void estimate(const std::vector<std::uint64_t>& responses, Summary& summary) {
     const std::span<const std::uint64_t> all(responses);
     summary.growth = median_of(all.last(quarter)) / std::max(1.0, median_of(all.first(quarter)));
   }
+  std::uint64_t missing = 0;
   for (std::size_t i = 0; i < kQuantiles.size(); ++i) {
     const auto independence =
-        report::effective_samples(responses, summary.response.value_at(kQuantiles[i]));
-    summary.quantiles[i] =
-        engine::estimate_quantile(summary.response, kQuantiles[i], independence.effective,
-                                  engine::kConfidence, !independence.correlated);
+        report::effective_samples_at(responses, summary.response, kQuantiles[i]);
+    engine::QuantileEstimate& estimate = summary.quantiles[i];
+    estimate = engine::estimate_quantile(summary.response, kQuantiles[i], independence.effective,
+                                         engine::kConfidence, !independence.correlated);
+    // What cannot be said of p99 cannot be said of p99.9.
+    if (kQuantiles[i] < 1.0) {
+      missing = std::max(missing, estimate.missing);
+      estimate.missing = missing;
+    }
   }
 }
 

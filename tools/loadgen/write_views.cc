@@ -137,19 +137,24 @@ std::string views_html(const LoadRun& run) {
   return page("loadgen: " + run.report.title.target, {spectrum_figure(run), heat_figure(run)});
 }
 
-void print_sweep_head(std::ostream& out) {
+void print_sweep_head(std::ostream& out, bool searched) {
   out << "response time from the intended start\n"
-         "      rate    answered          p50          p99    over limit           n\n";
+         "      rate    answered          p50          p99           n "
+      << (searched ? "  over limit" : "") << '\n';
 }
 
-void print_sweep_point(std::ostream& out, const SweepPoint& point) {
+void print_sweep_point(std::ostream& out, const SweepPoint& point, bool searched) {
   char line[200];
-  std::snprintf(line, sizeof(line), "%10.6g  %10.6g %12s %12s %10.3f %% %11llu  %s %s\n",
-                point.rate, point.goodput, estimate_text(point.p50).c_str(),
-                estimate_text(point.p99).c_str(), 100.0 * point.share_over,
-                static_cast<unsigned long long>(point.samples), to_string(point.judgement.verdict),
-                decision_text(point.decision));
-  out << line << std::flush;
+  std::snprintf(line, sizeof(line), "%10.6g  %10.6g %12s %12s %11llu ", point.rate, point.goodput,
+                estimate_text(point.p50).c_str(), estimate_text(point.p99).c_str(),
+                static_cast<unsigned long long>(point.samples));
+  out << line;
+  if (searched) {
+    std::snprintf(line, sizeof(line), "%10.3f %%  %s", 100.0 * point.share_over,
+                  decision_text(point.decision));
+    out << line;
+  }
+  out << "  " << to_string(point.judgement.verdict) << std::endl;
 }
 
 void print_curve(std::ostream& out, const std::vector<SweepPoint>& points,

@@ -25,8 +25,9 @@ void print_views(std::ostream& out, const LoadRun& run);
 [[nodiscard]] std::string views_svg(const LoadRun& run);
 [[nodiscard]] std::string views_html(const LoadRun& run);
 
-void print_sweep_head(std::ostream& out);
-void print_sweep_point(std::ostream& out, const SweepPoint& point);
+// `searched`: with the share of broken limits and what was decided.
+void print_sweep_head(std::ostream& out, bool searched);
+void print_sweep_point(std::ostream& out, const SweepPoint& point, bool searched);
 void print_curve(std::ostream& out, const std::vector<SweepPoint>& points,
                  const std::optional<plot::Knee>& knee);
 [[nodiscard]] std::string curve_svg(const std::vector<SweepPoint>& points,

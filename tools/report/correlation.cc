@@ -52,6 +52,13 @@ EffectiveSamples effective_samples(std::span<const std::uint64_t> in_time_order,
   return result;
 }
 
+EffectiveSamples effective_samples_at(std::span<const std::uint64_t> in_time_order,
+                                      const engine::Histogram& histogram, double quantile) {
+  const std::uint64_t low =
+      engine::HistogramCells::low(engine::HistogramCells::cell_of(histogram.value_at(quantile)));
+  return effective_samples(in_time_order, low == 0 ? 0 : low - 1);
+}
+
 double anderson_darling_exponential(std::vector<double> samples) {
   const std::size_t n = samples.size();
   if (n < 2) return 0.0;

@@ -9,6 +9,8 @@
 #include <span>
 #include <vector>
 
+#include "engine/base/histogram.h"
+
 namespace vecserve::report {
 
 // Of the event "a value is above the threshold", from the spread of its share between batches of
@@ -25,6 +27,11 @@ inline constexpr std::size_t kBatches = 32;
 
 [[nodiscard]] EffectiveSamples effective_samples(std::span<const std::uint64_t> in_time_order,
                                                  std::uint64_t threshold);
+// At a quantile: the event is a value in or above the cell of the histogram that holds it, so that
+// there always are some, however alike the largest values are.
+[[nodiscard]] EffectiveSamples effective_samples_at(std::span<const std::uint64_t> in_time_order,
+                                                    const engine::Histogram& histogram,
+                                                    double quantile);
 
 // Anderson and Darling's distance of samples from the exponential distribution whose mean is
 // theirs, with Stephens' correction for small n. 1.321 is exceeded by 5 % of exponential samples,

@@ -68,6 +68,16 @@ TEST_CASE("correlation: independent samples keep nearly their number, alike ones
   CHECK(effective_samples(same, 5).effective == 1'000.0);
 }
 
+TEST_CASE("correlation: largest values that are all alike and together count as few", "[report]") {
+  std::vector<std::uint64_t> series(10'000, 1'000);
+  for (std::size_t i = 4'000; i < 4'100; ++i) series[i] = 1'000'000;
+  engine::Histogram histogram;
+  for (const std::uint64_t value : series) histogram.record(value);
+  const auto samples = effective_samples_at(series, histogram, 0.999);
+  CHECK(samples.correlated);
+  CHECK(samples.effective < 300.0);
+}
+
 TEST_CASE("correlation: tests of fit tell exponential gaps from others", "[report]") {
   Random random(4);
   std::vector<double> gaps(2'000);
