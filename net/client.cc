@@ -53,6 +53,7 @@ Result<T> take(net::Reply& reply) {
       found->backend = reply.served.backend;
       found->stages.scan_ns = reply.served.scan_ns;
       found->stages.rescore_ns = reply.served.rescore_ns;
+      found->stages.fetch_ns = reply.served.fetch_ns;
       return std::move(*found);
     }
   } else {
