@@ -82,6 +82,10 @@ class ClientCore {
   void on_timer();
   void stop_now();
 
+  // Below everything that has sockets or timers on it, and gone after them. The client's thread runs
+  // it; any thread may post to it.
+  asio::io_context io_;
+
   // Constant after launch().
   const ClientOptions options_;
   std::uint64_t client_id_ = 0;
@@ -112,7 +116,6 @@ class ClientCore {
   Status last_down_;  // why there is no connection; for texts
 
   // The client's thread only.
-  asio::io_context io_;
   asio::executor_work_guard<asio::io_context::executor_type> work_;
   asio::steady_timer timer_;
   TimePoint armed_ = TimePoint::max();
