@@ -82,8 +82,8 @@ class ClientCore {
   void on_timer();
   void stop_now();
 
-  // Below everything that has sockets or timers on it, and gone after them. The client's thread runs
-  // it; any thread may post to it.
+  // Below everything that has sockets or timers on it, and gone after them. The client's thread
+  // runs it; any thread may post to it.
   asio::io_context io_;
 
   // Constant after launch().
