@@ -230,6 +230,18 @@ void HedgePolicy::refused(HedgedCall& call, std::uint32_t copy, TimePoint now) {
   close(call, copy);
 }
 
+void HedgePolicy::failed(HedgedCall& call, std::uint32_t copy) {
+  close(call, copy);
+}
+
+std::optional<std::uint32_t> HedgePolicy::retry(HedgedCall& call, TimePoint now) {
+  if (call.copy_count != 1 || replicas_.size() < 2 || !may_retry()) return std::nullopt;
+  const std::uint32_t replica = choose(now, call.copies[0].replica);
+  call.hedge_at.reset();
+  send(call, replica, now);
+  return replica;
+}
+
 void HedgePolicy::given_up(HedgedCall& call, std::uint32_t copy, TimePoint now) {
   const HedgedCall::Copy& sent = call.copies[copy];
   if (!sent.open) return;

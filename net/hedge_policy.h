@@ -83,7 +83,11 @@ class HedgePolicy {
 
   // A copy was answered, the first of the call or not.
   void answered(HedgedCall& call, std::uint32_t copy, TimePoint now, const ReplyTimes& times);
-  // A copy was refused by admission, or its connection was lost.
+  // The call's only copy failed: the replica for another, copies[1], or nullopt.
+  [[nodiscard]] std::optional<std::uint32_t> retry(HedgedCall& call, TimePoint now);
+  // A copy failed for itself, or its replica was lost.
+  void failed(HedgedCall& call, std::uint32_t copy);
+  // A copy was refused by admission.
   void refused(HedgedCall& call, std::uint32_t copy, TimePoint now);
   // The other copy won, and this one is cancelled.
   void given_up(HedgedCall& call, std::uint32_t copy, TimePoint now);

@@ -1,0 +1,315 @@
+// HedgedClient: carries out what net/hedge_policy decides. After client and hedge_policy; a thread
+// of its own waits for the moments at which calls are late. One mutex guards the policy, the timers
+// and the state of every call; no client is called and no callback made while it is held.
+// Always holds: a call's callback comes once; what a second copy needs is owned by the call.
+#include <algorithm>
+#include <array>
+#include <condition_variable>
+#include <cstddef>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "net/hedge_policy.h"
+#include "vecserve/hedge.h"
+
+namespace vecserve {
+namespace {
+
+using SteadyClock = std::chrono::steady_clock;
+
+constexpr std::size_t kReplicasMax = 64;
+constexpr double kBudgetMax = 0.5;
+// Kinds of calls that differ in cost: few or many answers, with or without a filter.
+constexpr std::uint32_t kCostClasses = 4;
+constexpr std::uint32_t kManyAnswers = 64;
+
+std::uint32_t cost_class_of(std::span<const Query> queries, const SearchOptions& options) {
+  std::uint64_t answers = 0;
+  bool filtered = !options.filter.empty();
+  for (const Query& query : queries) {
+    answers += query.k > 0 ? query.k : options.k;
+    filtered = filtered || (query.filter && !query.filter->empty());
+  }
+  return (answers > kManyAnswers ? 1u : 0u) + (filtered ? 2u : 0u);
+}
+
+std::size_t bytes_of(const VectorView& vector) {
+  switch (vector.type) {
+    case ScalarType::f32:
+      return std::size_t{vector.dim} * 4;
+    case ScalarType::f16:
+    case ScalarType::bf16:
+      return std::size_t{vector.dim} * 2;
+    case ScalarType::bit:
+      return (std::size_t{vector.dim} + 7) / 8;
+    default:
+      return vector.dim;
+  }
+}
+
+// A call and everything a second copy of it needs.
+struct Running {
+  std::string collection;
+  std::vector<std::string> vectors;
+  std::vector<std::string> filters;
+  std::vector<Query> queries;  // views into the two above
+  SearchOptions options;
+  CallOptions call;
+  Callback<SearchResult> done;
+  SteadyClock::time_point called;
+  // Guarded by State::mutex.
+  net::HedgedCall decided;
+  std::array<std::optional<CallId>, 2> ids;
+  bool answered = false;
+
+  void own(std::span<const Query> given) {
+    vectors.reserve(given.size());
+    filters.reserve(given.size());
+    for (const Query& query : given) {
+      Query copy = query;
+      const auto* const data = static_cast<const char*>(query.vector.data);
+      vectors.emplace_back(data == nullptr ? "" : std::string(data, bytes_of(query.vector)));
+      copy.vector.data = vectors.back().data();
+      filters.emplace_back(query.filter.value_or(std::string_view()));
+      if (query.filter) copy.filter = filters.back();
+      queries.push_back(copy);
+    }
+  }
+};
+
+net::ReplyTimes times_of(const CallInfo& info) {
+  return {std::chrono::nanoseconds(info.server.queue_ns + info.server.batch_ns),
+          std::chrono::nanoseconds(info.server.run_ns),
+          std::max(1.0, static_cast<double>(info.server.batch_size))};
+}
+
+}  // namespace
+
+Status HedgeOptions::validate() const {
+  if (replicas.empty() || replicas.size() > kReplicasMax) {
+    return Status::invalid_argument("replicas", "give 1 to 64 replicas");
+  }
+  if (!(budget >= 0.0 && budget <= kBudgetMax)) {
+    return Status::invalid_argument("budget", "must be 0 to 0.5");
+  }
+  if (!(load_max >= 0.0 && load_max <= 1.0)) {
+    return Status::invalid_argument("load_max", "must be 0 to 1");
+  }
+  if (target.count() <= 0) return Status::invalid_argument("target", "must be above 0");
+  return {};
+}
+
+struct HedgedClient::State {
+  using Call = std::shared_ptr<Running>;
+
+  explicit State(const HedgeOptions& options)
+      : policy([&] {
+          net::HedgePolicyOptions policy_options;
+          policy_options.replicas = static_cast<std::uint32_t>(options.replicas.size());
+          policy_options.hedging = options.hedging;
+          policy_options.budget = options.budget;
+          policy_options.load_max = options.load_max;
+          policy_options.delay_max = options.target / 2;
+          policy_options.cost_classes = kCostClasses;
+          policy_options.seed = options.seed;
+          return policy_options;
+        }()) {}
+  ~State() { close(); }
+
+  void close() {
+    {
+      const std::lock_guard lock(mutex);
+      stopping = true;
+    }
+    wake.notify_all();
+    if (timer.joinable()) timer.join();
+    for (Client& client : clients) client.close();
+  }
+
+  void begin(const Call& call, std::uint32_t cost_class) {
+    {
+      const std::lock_guard lock(mutex);
+      call->decided = policy.begin(call->called, cost_class, true);
+      plan_timer(call);
+    }
+    wake.notify_one();
+    send(call, 0);
+  }
+
+  void plan_timer(const Call& call) {
+    if (call->decided.hedge_at) timers.emplace(*call->decided.hedge_at, call);
+  }
+
+  void send(const Call& call, std::uint32_t copy) {
+    CallOptions options = call->call;
+    options.attempts_max = 1;  // retries come out of the policy's budget
+    if (copy > 0 && options.timeout) {
+      const auto passed =
+          std::chrono::duration_cast<std::chrono::microseconds>(SteadyClock::now() - call->called);
+      options.timeout = std::max(*options.timeout - passed, std::chrono::microseconds(1));
+    }
+    const std::uint32_t replica = call->decided.copies[copy].replica;
+    const CallId id = clients[replica].async_search(
+        call->collection, call->queries, call->options, options,
+        [this, call, copy](Reply<SearchResult> reply) { finished(call, copy, std::move(reply)); });
+    bool late = false;
+    {
+      const std::lock_guard lock(mutex);
+      call->ids[copy] = id;
+      late = call->answered;
+    }
+    if (late) clients[replica].cancel(id);  // the other copy was faster than this line
+  }
+
+  // On the thread of the client that has the reply.
+  void finished(const Call& call, std::uint32_t copy, Reply<SearchResult> reply) {
+    const std::uint32_t other = 1 - copy;
+    std::optional<std::pair<std::uint32_t, CallId>> loser;
+    bool again = false;
+    {
+      const std::lock_guard lock(mutex);
+      const auto now = SteadyClock::now();
+      if (call->answered) {
+        if (reply.ok()) policy.loser_ended(net::LoserState::answered);
+        return;
+      }
+      if (reply.ok()) {
+        call->answered = true;
+        policy.answered(call->decided, copy, now, times_of(reply.info()));
+        if (call->decided.copy_count == 2 && call->decided.copies[other].open) {
+          policy.given_up(call->decided, other, now);
+          ++cancelled;
+          if (call->ids[other])
+            loser.emplace(call->decided.copies[other].replica, *call->ids[other]);
+        }
+      } else {
+        const StatusCode code = reply.status().code();
+        if (code == StatusCode::resource_exhausted) {
+          policy.refused(call->decided, copy, now);
+        } else {
+          policy.failed(call->decided, copy);
+        }
+        // The other copy may still answer; when there is none, a lost replica is worth a retry.
+        if (call->decided.copy_count == 2 && call->decided.copies[other].open) return;
+        again = code == StatusCode::unavailable && !stopping &&
+                policy.retry(call->decided, now).has_value();
+        call->answered = !again;
+      }
+    }
+    if (loser) clients[loser->first].cancel(loser->second);
+    if (again) return send(call, 1);
+    CallInfo info = reply.info();
+    info.called = call->called;
+    call->done(Reply<SearchResult>(static_cast<Result<SearchResult>&&>(reply), std::move(info)));
+  }
+
+  // The timer thread: at each due moment asks the policy, and sends the second copy.
+  void run() {
+    std::unique_lock lock(mutex);
+    while (!stopping) {
+      if (timers.empty()) {
+        wake.wait(lock);
+        continue;
+      }
+      const auto due = timers.begin()->first;
+      if (SteadyClock::now() < due) {
+        wake.wait_until(lock, due);
+        continue;
+      }
+      const Call call = timers.begin()->second.lock();
+      timers.erase(timers.begin());
+      if (call == nullptr || call->answered) continue;
+      if (!policy.hedge(call->decided, SteadyClock::now())) {
+        plan_timer(call);
+        continue;
+      }
+      lock.unlock();
+      send(call, 1);
+      lock.lock();
+    }
+  }
+
+  std::vector<Client> clients;
+  std::mutex mutex;
+  std::condition_variable wake;
+  net::HedgePolicy policy;
+  std::multimap<SteadyClock::time_point, std::weak_ptr<Running>> timers;  // of open calls only
+  std::uint64_t cancelled = 0;
+  bool stopping = false;
+  std::thread timer;
+};
+
+HedgedClient::HedgedClient(std::unique_ptr<State> state) : state_(std::move(state)) {}
+HedgedClient::HedgedClient(HedgedClient&&) noexcept = default;
+HedgedClient& HedgedClient::operator=(HedgedClient&&) noexcept = default;
+HedgedClient::~HedgedClient() = default;
+
+Result<HedgedClient> HedgedClient::connect(const HedgeOptions& options) {
+  VECSERVE_TRY(options.validate());
+  auto state = std::make_unique<State>(options);
+  for (const ClientOptions& replica : options.replicas) {
+    Result<Client> client = Client::connect(replica);
+    if (!client.ok()) return client.status();
+    state->clients.push_back(*std::move(client));
+  }
+  State* const raw = state.get();
+  state->timer = std::thread([raw] { raw->run(); });
+  return HedgedClient(std::move(state));
+}
+
+void HedgedClient::close() {
+  if (state_ != nullptr) state_->close();
+}
+
+void HedgedClient::async_search(std::string_view collection, std::span<const Query> queries,
+                                const SearchOptions& options, const CallOptions& call,
+                                Callback<SearchResult> done) {
+  auto running = std::make_shared<Running>();
+  running->collection = collection;
+  running->own(queries);
+  running->options = options;
+  running->call = call;
+  running->done = std::move(done);
+  running->called = SteadyClock::now();
+  state_->begin(running, cost_class_of(queries, options));
+}
+
+Reply<SearchResult> HedgedClient::search(std::string_view collection,
+                                         std::span<const Query> queries,
+                                         const SearchOptions& options, const CallOptions& call) {
+  auto [done, reply] = promised<SearchResult>();
+  async_search(collection, queries, options, call, std::move(done));
+  return reply.get();
+}
+
+Client& HedgedClient::replica(std::size_t index) {
+  return state_->clients[index];
+}
+
+std::size_t HedgedClient::replica_count() const {
+  return state_->clients.size();
+}
+
+HedgeStats HedgedClient::stats() const {
+  const std::lock_guard lock(state_->mutex);
+  const net::HedgePolicyStats& policy = state_->policy.stats();
+  HedgeStats stats;
+  stats.calls = policy.calls;
+  stats.hedges = policy.hedges;
+  stats.wins = policy.hedge_wins;
+  stats.retries = policy.retries;
+  stats.cancelled = state_->cancelled;
+  stats.wasted = policy.wasted;
+  stats.no_budget = policy.no_budget;
+  stats.loaded = policy.loaded;
+  stats.learning = policy.learning;
+  stats.delay = state_->policy.delay(0).value_or(std::chrono::nanoseconds(0));
+  stats.load = state_->policy.load();
+  return stats;
+}
+
+}  // namespace vecserve

@@ -1,0 +1,146 @@
+// The hedged client against scripted replicas: one that answers at once and one that never does.
+// What it decides is tested in hedge_policy_test; here that decisions become calls, answers and
+// cancels, and that every callback comes once.
+// Main thread calls; replicas have threads of their own. No sleeping: a silent replica stays
+// silent.
+#include "vecserve/hedge.h"
+
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <future>
+#include <memory>
+
+#include "tests/support/scripted_peer.h"
+
+namespace vecserve::test {
+namespace {
+
+using net::Verb;
+
+// Answers searches while `silent` is off, and counts what it was asked.
+struct Replica {
+  std::atomic<bool> silent{false};
+  std::atomic<int> searches{0};
+  std::atomic<int> cancels{0};
+  ScriptedPeer peer{
+      ScriptedPeer::answering([this](PeerConnection& connection, const PeerRequest& request) {
+        if (request.header.verb == Verb::cancel) {
+          ++cancels;
+          connection.reply(request.header, net::EmptyReply{}, {});
+          return;
+        }
+        ++searches;
+        if (silent) return;
+        SearchResult found;
+        found.offsets = {0, 0};
+        found.certified = {1};
+        found.truncated = {0};
+        connection.reply(request.header, found, {});
+      })};
+};
+
+HedgeOptions options_for(const std::vector<std::unique_ptr<Replica>>& replicas) {
+  HedgeOptions options;
+  for (const auto& replica : replicas) {
+    ClientOptions client;
+    client.address = replica->peer.address();
+    options.replicas.push_back(client);
+  }
+  options.target = std::chrono::milliseconds(20);  // late calls are hedged after 10 ms at most
+  return options;
+}
+
+std::vector<std::unique_ptr<Replica>> make_replicas(int count) {
+  std::vector<std::unique_ptr<Replica>> replicas;
+  for (int i = 0; i < count; ++i) replicas.push_back(std::make_unique<Replica>());
+  return replicas;
+}
+
+const std::vector<float> kVector = {1.0F, 2.0F};
+
+Reply<SearchResult> search_once(HedgedClient& client) {
+  const std::vector<Query> queries = {Query(kVector)};
+  return client.search("books", queries);
+}
+
+}  // namespace
+
+TEST_CASE("hedged client: a call that a silent replica holds is answered by another") {
+  const auto replicas = make_replicas(3);
+  Result<HedgedClient> client = HedgedClient::connect(options_for(replicas));
+  REQUIRE(client.ok());
+  // Delays are learned from a hundred calls to each and looked at ten times a second.
+  for (int i = 0; i < 500'000 && client->stats().delay.count() == 0; ++i) {
+    REQUIRE(search_once(*client).ok());
+  }
+  REQUIRE(client->stats().delay.count() > 0);
+  replicas[0]->silent = true;
+  const int before = replicas[0]->searches;
+  const std::uint64_t wins = client->stats().wins;
+  // Until one was held there and another replica's answer came first; every one is answered.
+  const auto held = [&] { return replicas[0]->searches > before && client->stats().wins > wins; };
+  for (int i = 0; i < 200'000 && !held(); ++i) REQUIRE(search_once(*client).ok());
+  CHECK(held());
+  CHECK(client->stats().hedges >= 1);
+  CHECK(client->stats().cancelled >= 1);
+}
+
+TEST_CASE("hedged client: without hedging calls are spread and none is sent twice") {
+  const auto replicas = make_replicas(2);
+  HedgeOptions options = options_for(replicas);
+  options.hedging = false;
+  Result<HedgedClient> client = HedgedClient::connect(options);
+  REQUIRE(client.ok());
+  for (int i = 0; i < 200; ++i) REQUIRE(search_once(*client).ok());
+  CHECK(replicas[0]->searches + replicas[1]->searches == 200);
+  CHECK(client->stats().hedges == 0);
+  CHECK(client->stats().calls == 200);
+}
+
+TEST_CASE("hedged client: what is passed in need not live until the answer") {
+  const auto replicas = make_replicas(1);
+  Result<HedgedClient> client = HedgedClient::connect(options_for(replicas));
+  REQUIRE(client.ok());
+  auto [done, reply] = promised<SearchResult>();
+  {
+    const std::vector<float> vector(64, 0.5F);
+    const std::string name = "books";
+    std::vector<Query> queries = {Query(vector)};
+    queries[0].filter = std::string_view(".year > 1990");
+    client->async_search(name, queries, {}, {}, std::move(done));
+  }
+  CHECK(reply.get().ok());
+}
+
+TEST_CASE("hedged client: closing ends what waits, once") {
+  const auto replicas = make_replicas(2);
+  for (const auto& replica : replicas) replica->silent = true;
+  Result<HedgedClient> client = HedgedClient::connect(options_for(replicas));
+  REQUIRE(client.ok());
+  std::vector<std::future<Reply<SearchResult>>> waiting;
+  const std::vector<Query> queries = {Query(kVector)};
+  for (int i = 0; i < 20; ++i) {
+    auto [done, reply] = promised<SearchResult>();
+    client->async_search("books", queries, {}, {}, std::move(done));
+    waiting.push_back(std::move(reply));
+  }
+  client->close();
+  for (auto& reply : waiting) CHECK_FALSE(reply.get().ok());
+}
+
+TEST_CASE("hedged client: wrong options name the field, an absent replica is unavailable") {
+  HedgeOptions options;
+  CHECK(HedgedClient::connect(options).status().field() == "replicas");
+  const auto replicas = make_replicas(1);
+  options = options_for(replicas);
+  options.budget = 0.9;
+  CHECK(HedgedClient::connect(options).status().field() == "budget");
+  options.budget = 0.05;
+  options.load_max = 2.0;
+  CHECK(HedgedClient::connect(options).status().field() == "load_max");
+  options.load_max = 0.9;
+  options.target = std::chrono::microseconds(0);
+  CHECK(HedgedClient::connect(options).status().field() == "target");
+}
+
+}  // namespace vecserve::test
