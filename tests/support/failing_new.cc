@@ -1,27 +1,26 @@
 // The operator new that counts, and fails on demand. Linked only into tests that use failing_new.h.
-// Any thread: the count is atomic, the failure each thread's own.
+// Any thread: count and failure are each thread's own.
 // Always holds: memory comes from malloc, so that sanitizers see every block; nothing is counted
 // twice, since no form calls another.
 #include "tests/support/failing_new.h"
 
-#include <atomic>
 #include <cstdlib>
 #include <new>
 
 namespace {
 
 thread_local long allocations_left = -1;
-std::atomic<std::uint64_t> allocations{0};
+thread_local std::uint64_t allocations = 0;
 
 // Null when it is to fail, or memory is out.
 void* take(std::size_t bytes) {
-  allocations.fetch_add(1, std::memory_order_relaxed);
+  ++allocations;
   if (allocations_left >= 0 && allocations_left-- == 0) return nullptr;
   return std::malloc(bytes == 0 ? 1 : bytes);
 }
 
 void* take_aligned(std::size_t bytes, std::align_val_t alignment) {
-  allocations.fetch_add(1, std::memory_order_relaxed);
+  ++allocations;
   if (allocations_left >= 0 && allocations_left-- == 0) return nullptr;
   const auto unit = static_cast<std::size_t>(alignment);
   return std::aligned_alloc(unit, (bytes + unit - 1) / unit * unit);
@@ -45,7 +44,7 @@ bool allocation_failure_pending() {
 }
 
 std::uint64_t allocation_count() {
-  return allocations.load(std::memory_order_relaxed);
+  return allocations;
 }
 
 }  // namespace vecserve::test
