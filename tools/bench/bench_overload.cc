@@ -1,8 +1,9 @@
 // What does a server do when ten times as much is asked of it as it can do? Canonical run:
 // bench_overload --json -, about 80 s a target: the real server as a process of its own, the load
-// generator in this one, each on half of the cores. First its capacity, by a closed loop that keeps
-// its batches full; then one open-loop plan: 5 s at half of it, --seconds at --factor times of it,
-// 5 s at half again. A line per target: capacity_qps, offered, goodput_share (of capacity),
+// generator in this one, each on half of the cores; then batchd's services within this process,
+// whose capacity is what their batches cost. First its capacity, by a closed loop that keeps its
+// batches full; then one open-loop plan: 5 s at half of it, --seconds at --factor times of it, 5 s
+// at half again. A line per target: capacity_qps, offered, goodput_share (of capacity),
 // accepted_p99_us (from the intended start), accepted_limit_us (target + 2 slow batches),
 // reject_p99_us (inside the server, by its own word), rss_growth_mib, recovery_ms.
 #include <algorithm>
@@ -14,6 +15,7 @@
 #include <thread>
 #include <vector>
 
+#include "tools/batchd/batch_service.h"
 #include "tools/bench/bench_report.h"
 #include "tools/bench/service_process.h"
 #include "tools/loadgen/client_target.h"
@@ -112,7 +114,9 @@ struct Phase {
   std::uint64_t good = 0;
 };
 
-Phase phase_of(const LoadRun& run, std::uint64_t from_ns, std::uint64_t to_ns) {
+// Answers that took longer than good_ns are no good to anybody.
+Phase phase_of(const LoadRun& run, std::uint64_t from_ns, std::uint64_t to_ns,
+               std::uint64_t good_ns) {
   Phase phase;
   for (const Record& record : run.records->all()) {
     if (record.intended_ns < from_ns || record.intended_ns >= to_ns) continue;
@@ -121,8 +125,9 @@ Phase phase_of(const LoadRun& run, std::uint64_t from_ns, std::uint64_t to_ns) {
       phase.rejected.record(record.stages.told_ns);
     }
     if (record.outcome != Outcome::ok) continue;
-    ++phase.good;
-    phase.accepted.record(record.done_ns - record.intended_ns);
+    const std::uint64_t response = record.done_ns - record.intended_ns;
+    if (response <= good_ns) ++phase.good;
+    phase.accepted.record(response);
     phase.batches.record(std::uint64_t{record.stages.scan_ns} + record.stages.rescore_ns +
                          record.stages.fetch_ns);
   }
@@ -156,35 +161,33 @@ double us_at(const Histogram& histogram, double quantile) {
   return static_cast<double>(histogram.value_at(quantile)) / 1e3;
 }
 
-void measure(const Settings& settings, const std::string& name, const ClientTargetOptions& client,
-             ServiceProcess& service, Report& report) {
-  const auto target = reach(client, service);
-  const Status prepared = target->prepare([&](std::uint64_t rows) {
-    if (rows % 50'000 == 0) progress(name + ": " + std::to_string(rows) + " rows");
-  });
-  require(prepared.ok(), prepared.to_string());
-  const double capacity = capacity_of(settings, *target);
+// Runs the three phases and reports them. `resident_mib` tells the memory of the server; empty when
+// it shares this process with the load, whose records would be counted as its own.
+void measure(const Settings& settings, const std::string& name, double capacity,
+             double limit_base_us, double good_us, Target& target,
+             const std::function<double()>& resident_mib, Report& report) {
   progress(name + ": capacity " + std::to_string(capacity) + " a second");
-  const double before_mib = service.resident_mib();
+  const double before_mib = resident_mib ? resident_mib() : 0.0;
   double most_mib = before_mib;
-  const LoadRun run = run_or_fail(three_phases(settings, capacity), *target, [&](const LiveState&) {
-    most_mib = std::max(most_mib, service.resident_mib());
+  const LoadRun run = run_or_fail(three_phases(settings, capacity), target, [&](const LiveState&) {
+    if (resident_mib) most_mib = std::max(most_mib, resident_mib());
   });
-  require(service.running(), "the server ended; see " + service.error_file());
-
   const auto calm_ns = static_cast<std::uint64_t>(settings.calm_s * 1e9);
   const auto step_ns = static_cast<std::uint64_t>((settings.calm_s + settings.seconds) * 1e9);
-  const Phase calm = phase_of(run, calm_ns / 5, calm_ns);
-  const Phase over = phase_of(run, calm_ns, step_ns);
+  const auto good_ns = static_cast<std::uint64_t>(good_us * 1e3);
+  const Phase calm = phase_of(run, calm_ns / 5, calm_ns, good_ns);
+  const Phase over = phase_of(run, calm_ns, step_ns, good_ns);
   const double goodput = static_cast<double>(over.good) / settings.seconds;
+  nlohmann::ordered_json growth;
+  if (resident_mib) growth = most_mib - before_mib;
   report.add({{"target", name},
               {"capacity_qps", capacity},
               {"offered", static_cast<double>(over.offered) / settings.seconds},
               {"goodput_share", goodput / capacity},
               {"accepted_p99_us", us_at(over.accepted, 0.99)},
-              {"accepted_limit_us", settings.target_ms * 1e3 + 2 * us_at(over.batches, 0.99)},
+              {"accepted_limit_us", limit_base_us + 2 * us_at(over.batches, 0.99)},
               {"reject_p99_us", us_at(over.rejected, 0.99)},
-              {"rss_growth_mib", most_mib - before_mib},
+              {"rss_growth_mib", growth},
               {"recovery_ms", recovery_ms(run, step_ns, calm.accepted.value_at(0.99))},
               {"calm_p99_us", us_at(calm.accepted, 0.99)},
               {"accepted", over.good},
@@ -193,6 +196,17 @@ void measure(const Settings& settings, const std::string& name, const ClientTarg
               {"sender_lag_p99_us", us_at(run.report.summary.lag, 0.99)},
               {"blocked_p99_us", us_at(run.report.summary.blocked, 0.99)},
               {"noise_p99_us", us_at(run.report.summary.noise, 0.99)}});
+}
+
+// The batch service with and without bounds, in this process: answers within its deadline count.
+void bench_batchd(const Settings& settings, batchd::Policy policy, Report& report) {
+  batchd::BatchServiceOptions options;
+  options.policy = policy;
+  batchd::BatchService service(options);
+  const double deadline_us = static_cast<double>(
+      std::chrono::duration_cast<std::chrono::microseconds>(options.deadline).count());
+  measure(settings, "batchd-" + std::string(batchd::to_string(policy)), options.capacity(),
+          deadline_us, deadline_us, service, {}, report);
 }
 
 void bench_vecserve(const Settings& settings, const BenchFolder& folder, Report& report) {
@@ -209,12 +223,20 @@ void bench_vecserve(const Settings& settings, const BenchFolder& folder, Report&
   client.timeout = std::chrono::microseconds(static_cast<std::int64_t>(settings.timeout_ms * 1e3));
   ServiceProcess service(
       program,
-      {"--data", folder.at("data"), "--listen", client.address, "--http", "", "--log-level", "warn",
-       "--threads", std::to_string(cores.server.size()), "--requests-max", "65536", "--target-ms",
-       std::to_string(settings.target_ms)},
+      {"--data", folder.at("data"), "--listen", client.address, "--http", "none", "--log-level",
+       "warn", "--threads", std::to_string(cores.server.size()), "--requests-max", "65536",
+       "--target-ms", std::to_string(settings.target_ms)},
       cores.server, folder.at("errors"));
   use_cores(cores.load);
-  measure(settings, "vecserve", client, service, report);
+  const auto target = reach(client, service);
+  const Status prepared = target->prepare([&](std::uint64_t rows) {
+    if (rows % 50'000 == 0) progress("vecserve: " + std::to_string(rows) + " rows");
+  });
+  require(prepared.ok(), prepared.to_string());
+  measure(
+      settings, "vecserve", capacity_of(settings, *target), settings.target_ms * 1e3,
+      settings.timeout_ms * 1e3, *target, [&] { return service.resident_mib(); }, report);
+  require(service.running(), "the server ended; see " + service.error_file());
 }
 
 void body(int argc, char** argv) {
@@ -241,6 +263,8 @@ void body(int argc, char** argv) {
   Report report("overload", settings.common);
   const BenchFolder folder(settings.common);
   bench_vecserve(settings, folder, report);
+  bench_batchd(settings, batchd::Policy::bounded, report);
+  bench_batchd(settings, batchd::Policy::unbounded, report);
 }
 
 }  // namespace
