@@ -54,7 +54,11 @@ std::uint32_t Group::works() const {
 }
 
 Batcher::Batcher(const BatcherOptions& options) : options_(options) {}
-Batcher::~Batcher() = default;
+
+// A work that waits keeps itself alive; what is left is let go, unfinished.
+Batcher::~Batcher() {
+  while (oldest_ != nullptr) static_cast<void>(remove(*oldest_));
+}
 
 double Batcher::share(std::size_t c) const {
   return c == 1 ? options_.bulk_share : c == 2 ? options_.background_share : 0.0;
