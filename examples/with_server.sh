@@ -5,7 +5,7 @@
 set -eu
 folder=$(mktemp -d)
 trap 'kill -KILL "$server" 2>/dev/null || true; rm -rf "$folder"' EXIT
-"$1" --data "$folder/data" --listen "unix:$folder/socket" --http "" &
+"$1" --data "$folder/data" --listen "unix:$folder/socket" --http none &
 server=$!
 tries=0
 until [ -S "$folder/socket" ]; do

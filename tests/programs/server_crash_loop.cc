@@ -164,8 +164,8 @@ class ServerCrashLoop {
  private:
   void start_server() {
     child_ = ChildProcess::start_program(
-        settings_.server, {"--data", settings_.folder + "/db", "--listen", address_, "--http", "",
-                           "--log-level", "warn"});
+        settings_.server, {"--data", settings_.folder + "/db", "--listen", address_, "--http",
+                           "none", "--log-level", "warn"});
     if (!child_) throw std::runtime_error("cannot start " + settings_.server);
   }
 
