@@ -172,6 +172,7 @@ Status RocksStore::write(Durability durability) {
   if (!options.sync) unsynced_.store(true);
   rocksdb::Status written;
   try {
+    const std::lock_guard<std::mutex> turn(rocks_.write_turn());
     written = rocks_.db().Write(options, &batch_);
   } catch (const std::exception& error) {
     return fail({StatusCode::io_error, std::string("writing: ") + error.what()});

@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -46,8 +47,12 @@ class RocksDb {
   [[nodiscard]] rocksdb::DB& db() const { return *db_; }
   [[nodiscard]] rocksdb::ColumnFamilyHandle* meta() const { return handles_[0]; }
   [[nodiscard]] rocksdb::ColumnFamilyHandle* rows() const { return handles_[1]; }
+  // Held around each write, so that no client's batch is written by the removal of rows or waits for
+  // more than one of its chunks; RocksDB would join the two.
+  [[nodiscard]] std::mutex& write_turn() const { return *write_turn_; }
 
  private:
+  std::unique_ptr<std::mutex> write_turn_ = std::make_unique<std::mutex>();
   std::unique_ptr<rocksdb::DB> db_;
   std::vector<rocksdb::ColumnFamilyHandle*> handles_;  // meta, rows
 };

@@ -83,8 +83,11 @@ Status RowRemover::remove(std::uint32_t collection) {
   rocksdb::WriteOptions synced;
   synced.sync = true;
   const std::string mark = meta_key(MetaTag::dropping, collection);
-  VECSERVE_TRY(
-      from_rocks(rocks_.db().Delete(synced, rocks_.meta(), mark), "removing a collection"));
+  {
+    const std::lock_guard<std::mutex> turn(rocks_.write_turn());
+    VECSERVE_TRY(
+        from_rocks(rocks_.db().Delete(synced, rocks_.meta(), mark), "removing a collection"));
+  }
 
   // Give the disk space back now rather than whenever compaction next comes by.
   const std::string last = end_of(collection);
@@ -122,6 +125,7 @@ Status RowRemover::remove_chunk(std::uint32_t collection, std::string& from) {
   if (batch.Count() > 0) {
     rocksdb::WriteOptions synced;
     synced.sync = true;
+    const std::lock_guard<std::mutex> turn(rocks_.write_turn());
     VECSERVE_TRY(from_rocks(rocks_.db().Write(synced, &batch), "removing rows"));
   }
   from = next;
