@@ -47,8 +47,8 @@ class RocksDb {
   [[nodiscard]] rocksdb::DB& db() const { return *db_; }
   [[nodiscard]] rocksdb::ColumnFamilyHandle* meta() const { return handles_[0]; }
   [[nodiscard]] rocksdb::ColumnFamilyHandle* rows() const { return handles_[1]; }
-  // Held around each write, so that no client's batch is written by the removal of rows or waits for
-  // more than one of its chunks; RocksDB would join the two.
+  // Held around each write, so that no client's batch is written by the removal of rows or waits
+  // for more than one of its chunks; RocksDB would join the two.
   [[nodiscard]] std::mutex& write_turn() const { return *write_turn_; }
 
  private:
