@@ -31,6 +31,13 @@ ServerOptions hasty() {
   return options;
 }
 
+// ASan holds on to what was freed, 256 MiB of it, so that resident memory says nothing there.
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kMemoryIsGivenBack = false;
+#else
+constexpr bool kMemoryIsGivenBack = true;
+#endif
+
 SearchRequest search_for(const std::vector<float>& vector) {
   SearchRequest search;
   search.collection = "rows";
@@ -118,9 +125,8 @@ TEST_CASE("hostile N3: a large body that keeps coming is not cut off", "[hostile
   CHECK(client.reply().request_id == 5);
 }
 
-// ASan keeps what was freed, so that resident memory says nothing there.
 TEST_CASE("hostile N4: a reader that never reads is cut off, and memory stays bounded",
-          "[hostile][no_asan]") {
+          "[hostile]") {
   test::ServedDatabase served(hasty());
   served.fill(2'000);
   const std::size_t before = resident_bytes();
@@ -132,10 +138,10 @@ TEST_CASE("hostile N4: a reader that never reads is cut off, and memory stays bo
     return served.server->counters().cut_slow.load() == 1;
   }));
   CHECK(comes_true([&] { return served.server->counters().connections.load() == 0; }));
-  CHECK(resident_bytes() < before + (std::size_t{64} << 20));
+  if (kMemoryIsGivenBack) CHECK(resident_bytes() < before + (std::size_t{64} << 20));
 }
 
-TEST_CASE("hostile N4: a scan that nobody reads holds a page or two", "[hostile][no_asan]") {
+TEST_CASE("hostile N4: a scan that nobody reads holds a page or two", "[hostile]") {
   ServerOptions options = hasty();
   options.write_timeout = std::chrono::hours(1);
   test::ServedDatabase served(options);
@@ -153,7 +159,7 @@ TEST_CASE("hostile N4: a scan that nobody reads holds a page or two", "[hostile]
     out = now;
     return rests && now > 1'000;
   }));
-  CHECK(resident_bytes() < before + (std::size_t{32} << 20));
+  if (kMemoryIsGivenBack) CHECK(resident_bytes() < before + (std::size_t{32} << 20));
   // And it goes on where it was when somebody reads.
   std::uint64_t rows = 0;
   for (bool more = true; more;) {
@@ -162,6 +168,14 @@ TEST_CASE("hostile N4: a scan that nobody reads holds a page or two", "[hostile]
     more = page.more;
   }
   CHECK(rows == 100'000);
+}
+
+constexpr int kAskAgainMax = 1'000;
+
+bool refused(const std::optional<Reply>& reply) {
+  if (!reply) return false;
+  const auto* const error = std::get_if<ErrorReply>(&reply->body);
+  return error != nullptr && error->status.code() == StatusCode::resource_exhausted;
 }
 
 // The 99th percentile of `count` searches, in microseconds; -1 if one was not answered.
@@ -174,7 +188,13 @@ double p99_us(const std::string& address, int count) {
   for (int i = 0; i < count; ++i) {
     const auto begin = Clock::now();
     if (!client.request({.verb = Verb::search, .id = 2}, search_for(vector))) return -1;
-    const std::optional<Reply> reply = client.try_reply();
+    std::optional<Reply> reply = client.try_reply();
+    // Instrumented searches are so slow that admission refuses some of ten clients' at once; a good
+    // client asks again. In other builds a refusal is a failure.
+    for (int again = 0; VECSERVE_SANITIZED && again < kAskAgainMax && refused(reply); ++again) {
+      if (!client.request({.verb = Verb::search, .id = 2}, search_for(vector))) return -1;
+      reply = client.try_reply();
+    }
     if (!reply || !std::holds_alternative<SearchResult>(reply->body)) return -1;
     times.push_back(std::chrono::duration<double, std::micro>(Clock::now() - begin).count());
   }
@@ -192,9 +212,7 @@ bool raise_descriptors(rlim_t needed) {
   return ::setrlimit(RLIMIT_NOFILE, &limit) == 0;
 }
 
-// Instrumented, the server is several times slower and meets its own timeouts.
-TEST_CASE("hostile T9: good clients work on among thousands of slow ones",
-          "[hostile][no_asan][no_tsan]") {
+TEST_CASE("hostile T9: good clients work on among thousands of slow ones", "[hostile]") {
   constexpr std::size_t kEach = VECSERVE_SANITIZED ? 200 : 1'000;
   if (!raise_descriptors(4 * kEach + 200)) return test::skip_case("too few file descriptors");
   ServerOptions options = hasty();
