@@ -290,7 +290,7 @@ struct Batcher::Fill {
 // A trial may begin although it will hardly be done in time, but not when its time has passed.
 bool Batcher::too_late(const Work& work, const Fill& fill) {
   const Deadline deadline = work.terms_.deadline;
-  if (deadline == kNoDeadline) return false;
+  if (deadline == kNoDeadline || fill.policy.keep_late) return false;
   return deadline - fill.now < (work.trial_ ? Duration(1) : fill.expected);
 }
 

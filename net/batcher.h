@@ -89,6 +89,7 @@ struct ClosePolicy {
   // to wait much longer than was predicted when it came.
   Duration rush_above = Duration::max();
   Duration running{0};  // left of batches on other lanes, which the new one shares the device with
+  bool keep_late = false;  // what has expired is served all the same
 };
 
 class Batcher {

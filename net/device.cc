@@ -91,8 +91,7 @@ void SearchDevice::run_together(Batch& batch, Scratch& scratch) {
   scratch.queries.clear();
   for (const std::shared_ptr<Work>& work : batch.works) {
     auto& search_work = static_cast<SearchWork&>(*work);
-    search_work.first_ = scratch.queries.size();
-    search_work.result_ = &scratch.result;
+    search_work.answer_from(scratch.result, scratch.queries.size());
     scratch.queries.insert(scratch.queries.end(), search_work.queries.begin(),
                            search_work.queries.end());
   }
@@ -118,8 +117,7 @@ void SearchDevice::run_apart(Batch& batch, Scratch& scratch) {
     SearchResult& result = *scratch.own.back();
     batch.statuses[i] =
         search(work.call(), work.queries, work.terms().deadline, batch.stop, result);
-    work.first_ = 0;
-    work.result_ = &result;
+    work.answer_from(result, 0);
     add_stages(result.stages, batch.stages);
   }
 }

@@ -52,8 +52,14 @@ class SearchWork : public Work {
   [[nodiscard]] const SearchResult& result() const { return *result_; }
   [[nodiscard]] std::size_t first() const { return first_; }
 
+  // For the device: where this work's answers begin in a result, which has all of offsets,
+  // certified and truncated, and must stay as it is until the lane runs its next batch.
+  void answer_from(const SearchResult& result, std::size_t first) {
+    result_ = &result;
+    first_ = first;
+  }
+
  private:
-  friend class SearchDevice;
   Call call_;
   const SearchResult* result_ = nullptr;
   std::size_t first_ = 0;

@@ -28,7 +28,15 @@
 
 namespace vecserve::net {
 
+// Whether a work is let in.
+enum class Admission : std::uint8_t {
+  by_time,    // if it can be done within the target and its deadline; what expires is dropped
+  unbounded,  // always, and served in its turn however late: what a server without bounds does,
+              // kept to show what comes of it. The backstops below still hold.
+};
+
 struct DispatchOptions {
+  Admission admission = Admission::by_time;
   std::uint32_t lanes = 2;        // batches in flight: the next is made ready while one runs
   std::uint32_t batch_max = 256;  // weight of a batch; a single heavier work rides alone
 

@@ -76,6 +76,7 @@ Ahead Dispatch::State::ahead_of(Group& group, WorkClass work_class, std::uint32_
 
 std::optional<Refusal> Dispatch::State::judge_work(const Work& work, Group& group, TimePoint now,
                                                    bool& trial) {
+  if (options.admission == Admission::unbounded) return std::nullopt;
   const WorkTerms& terms = work.terms();
   const Duration left = terms.deadline == kNoDeadline ? Duration::max() : terms.deadline - now;
   if (left <= Duration(0)) return Refusal{RefusalReason::deadline, Duration(0), Duration(0)};
@@ -138,17 +139,27 @@ void Dispatch::State::admit(std::shared_ptr<Work> work, Group& group, TimePoint 
   batcher.push(std::move(work), group, now);
 }
 
+ClosePolicy Dispatch::State::close_policy(TimePoint now) {
+  ClosePolicy policy;
+  if (options.admission == Admission::unbounded) {
+    policy.keep_late = true;
+    return policy;
+  }
+  Group& last = batcher.group(last_group);
+  const Duration target = target_of(last) - last.cost.slow_batch();
+  backstop.observe(now, batcher.standing_delay(now), std::max(target, 2 * last.cost.slow_batch()));
+  policy = backstop.policy();
+  Duration first{0};
+  policy.running = rest_of_running(now, first);
+  return policy;
+}
+
 bool Dispatch::State::open_batch(Batch& batch, TimePoint now) {
   const auto free = std::find_if(running.begin(), running.end(),
                                  [](const Running& one) { return one.batch == nullptr; });
   if (free == running.end()) return false;
-  Group& last = batcher.group(last_group);
-  const Duration target = target_of(last) - last.cost.slow_batch();
-  backstop.observe(now, batcher.standing_delay(now), std::max(target, 2 * last.cost.slow_batch()));
-  ClosePolicy policy = backstop.policy();
-  Duration first{0};
-  policy.running = rest_of_running(now, first);
-  batcher.sweep(now, policy, batch.dropped);
+  const ClosePolicy policy = close_policy(now);
+  if (!policy.keep_late) batcher.sweep(now, policy, batch.dropped);
   if (!batcher.close(batch, now, policy, batch.dropped)) return false;
   Group& group = batcher.group(batch.group);
   batch.slot = static_cast<std::uint32_t>(free - running.begin());

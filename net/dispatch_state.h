@@ -65,6 +65,7 @@ struct Dispatch::State {
   // Makes room at the expense of a connection that has far more waiting; null: nobody has.
   [[nodiscard]] std::shared_ptr<Work> give_way(const Work& work);
   void admit(std::shared_ptr<Work> work, Group& group, TimePoint now, bool trial);
+  [[nodiscard]] ClosePolicy close_policy(TimePoint now);
   [[nodiscard]] bool open_batch(Batch& batch, TimePoint now);
   void end_batch(Batch& batch, TimePoint now);
   // Counts of a work that leaves; finish() comes after.

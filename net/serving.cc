@@ -8,12 +8,13 @@
 namespace vecserve::net {
 
 struct Serving::State {
-  State(const ServingOptions& options, const engine::Clock& clock)
+  State(const ServingOptions& options, const engine::Clock& clock, Device* device)
       : searches(options.searches, clock),
         writes(options.writes, clock),
         reads(options.reads, clock),
-        search_device(options.searches.lanes),
-        search_lanes(searches, search_device, options.searches.lanes),
+        own_search_device(options.searches.lanes),
+        search_lanes(searches, device != nullptr ? *device : own_search_device,
+                     options.searches.lanes),
         write_lanes(writes, call_device, options.writes.lanes),
         read_lanes(reads, call_device, options.reads.lanes) {}
 
@@ -21,7 +22,7 @@ struct Serving::State {
   Dispatch writes;
   Dispatch reads;
   SearchGroups groups;
-  SearchDevice search_device;
+  SearchDevice own_search_device;
   CallDevice call_device;
   Lanes search_lanes;
   Lanes write_lanes;
@@ -53,7 +54,10 @@ Status ServingOptions::validate() const {
 }
 
 Serving::Serving(const ServingOptions& options, const engine::Clock& clock)
-    : state_(std::make_unique<State>(options, clock)) {}
+    : state_(std::make_unique<State>(options, clock, nullptr)) {}
+
+Serving::Serving(const ServingOptions& options, const engine::Clock& clock, Device& search_device)
+    : state_(std::make_unique<State>(options, clock, &search_device)) {}
 
 Serving::~Serving() {
   stop();

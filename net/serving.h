@@ -38,7 +38,13 @@ struct PeerSet {
 
 class Serving {
  public:
+  // Searches run as one Collection::search per batch.
   Serving(const ServingOptions& options, const engine::Clock& clock);
+  // Searches run on the caller's device, such as one that only takes the time of a batch: the
+  // server above stays the real one. It must outlive the serving core, is called by
+  // options.searches.lanes threads at once, and gives each SearchWork of a batch its answers, or a
+  // status.
+  Serving(const ServingOptions& options, const engine::Clock& clock, Device& search_device);
   // Stops.
   ~Serving();
   Serving(const Serving&) = delete;

@@ -21,13 +21,18 @@ namespace vecserve::test {
 class ServedDatabase {
  public:
   explicit ServedDatabase(net::ServerOptions options = {}, const std::string& path = {},
-                          net::ServingOptions serving_options = {}) {
+                          net::ServingOptions serving_options = {},
+                          net::Device* search_device = nullptr) {
     DatabaseOptions database_options;
     database_options.in_memory = path.empty();
     database_options.threads = 1;
     database.emplace(std::move(Database::open(path, database_options).value()));
     if (options.listen == net::ServerOptions().listen) options.listen = {"127.0.0.1:0"};
-    serving.emplace(serving_options, clock);
+    if (search_device != nullptr) {
+      serving.emplace(serving_options, clock, *search_device);
+    } else {
+      serving.emplace(serving_options, clock);
+    }
     REQUIRE(serving->start().ok());
     server.emplace(std::move(options), *database, *serving, clock);
     const Status status = server->start();

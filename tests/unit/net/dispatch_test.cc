@@ -18,6 +18,7 @@ namespace vecserve::net {
 namespace {
 
 using std::chrono::microseconds;
+using std::chrono::milliseconds;
 using test::flood;
 using test::learn;
 using test::Served;
@@ -103,6 +104,50 @@ TEST_CASE("dispatch: a deadline that has passed or cannot be met is refused at o
   CHECK(service.last_refusal()->retry_after > Duration(0));
   service.run_dry();
   CHECK(done.size() == 2);
+}
+
+TEST_CASE("dispatch: without admission everything waits and is served, however late") {
+  for (const Admission admission : {Admission::by_time, Admission::unbounded}) {
+    DispatchOptions options = options_of(16);
+    options.admission = admission;
+    SimulatedService service(options, {}, 1);
+    learn(service, terms_of(7));
+    const std::uint64_t learned = service.dispatch().stats().completed;
+    const auto peer = service.dispatch().join();
+    WorkTerms terms = terms_of(7);
+    terms.deadline = service.now() + milliseconds(2);
+    std::vector<Served> done;
+    flood(service, peer, terms, 4'000, done);
+    service.run_dry();
+    const DispatchStats stats = service.dispatch().stats();
+    CHECK(stats.in_flight == 0);
+    if (admission == Admission::by_time) {
+      CHECK(done.size() < 100);
+      continue;
+    }
+    REQUIRE(done.size() == 4'000);
+    CHECK(stats.completed - learned == 4'000);
+    CHECK(stats.expired == 0);
+    CHECK(stats.shed == 0);
+    CHECK(stats.refused[static_cast<std::size_t>(RefusalReason::queue_time)] == 0);
+    // 250 batches of 380 us, one after the other: the last is long past its deadline.
+    CHECK(done.back().latency > milliseconds(80));
+    CHECK(std::all_of(done.begin(), done.end(),
+                      [](const Served& one) { return one.code == StatusCode::ok; }));
+  }
+}
+
+TEST_CASE("dispatch: the backstops hold without admission too") {
+  DispatchOptions options = options_of(16);
+  options.admission = Admission::unbounded;
+  options.works_max = 50;
+  SimulatedService service(options, {}, 1);
+  const auto peer = service.dispatch().join();
+  std::vector<Served> done;
+  flood(service, peer, terms_of(7), 60, done);
+  service.run_dry();
+  CHECK(done.size() == 50);
+  CHECK(service.dispatch().stats().refused[static_cast<std::size_t>(RefusalReason::count)] == 10);
 }
 
 TEST_CASE("dispatch: a queued work that is cancelled is answered at once and never begins") {

@@ -4,6 +4,7 @@
 #include "net/server.h"
 
 #include <catch2/catch.hpp>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <thread>
@@ -82,6 +83,70 @@ TEST_CASE("server: pipelined requests are all answered, each once", "[server]") 
   }
   for (std::thread& thread : threads) thread.join();
   CHECK(right == kClients * kRequests);
+}
+
+// Answers each query with one row whose id is the query's first coordinate plus 1000. A batch takes
+// as long as the gate is shut.
+class NamingDevice final : public Device {
+ public:
+  void run(Batch& batch) noexcept override {
+    batches.fetch_add(1);
+    batches.notify_all();
+    open.wait(false);
+    result_ = SearchResult();
+    result_.backend = "naming";
+    result_.offsets = {0};
+    for (const std::shared_ptr<Work>& work : batch.works) {
+      auto& search = static_cast<SearchWork&>(*work);
+      search.answer_from(result_, result_.query_count());
+      for (const Query& query : search.queries) {
+        float first = 0;
+        std::memcpy(&first, query.vector.data, sizeof(first));
+        Neighbor neighbor;
+        neighbor.id = RowId(static_cast<std::uint64_t>(first) + 1'000);
+        result_.neighbors.push_back(neighbor);
+        result_.offsets.push_back(result_.neighbors.size());
+        result_.certified.push_back(1);
+        result_.truncated.push_back(0);
+      }
+    }
+    batch.stages.scan_ns = 1;
+  }
+  std::atomic<bool> open{false};
+  std::atomic<int> batches{0};
+
+ private:
+  SearchResult result_;  // one lane
+};
+
+TEST_CASE("server: a device that was brought answers searches in the database's place",
+          "[server]") {
+  NamingDevice device;
+  ServingOptions bounded;
+  bounded.searches.lanes = 1;
+  bounded.searches.target = seconds(60);
+  test::ServedDatabase served({}, "", bounded, &device);
+  served.fill(3);
+  test::WireClient client = served.client();
+  const std::vector<std::vector<float>> vectors = {{7, 0, 0, 0}, {8, 0, 0, 0}, {9, 0, 0, 0}};
+  for (std::uint64_t id = 0; id < 3; ++id) {
+    REQUIRE(client.request({.verb = Verb::search, .id = id}, search_for(vectors[id], 1)));
+    if (id == 0) device.batches.wait(0);
+  }
+  while (served.serving->searches().stats().queued[0] != 2) {
+  }
+  device.open = true;
+  device.open.notify_all();
+  for (int n = 0; n < 3; ++n) {
+    const Reply reply = client.reply();
+    REQUIRE(test::status_of(reply).ok());
+    const auto& result = std::get<SearchResult>(reply.body);
+    REQUIRE(result.neighbors.size() == 1);
+    CHECK(result.neighbors[0].id == RowId(1'007 + reply.request_id));
+    CHECK(reply.served.backend == "naming");
+    CHECK(reply.served.batch_size == (reply.request_id == 0 ? 1U : 2U));
+  }
+  CHECK(device.batches == 2);
 }
 
 TEST_CASE("server: an address in use and a bad option are refused", "[server]") {
