@@ -47,6 +47,14 @@ CollectionStats gather_stats(const engine::CollectionCore& core) {
   for (std::size_t b = 0; b < rows->block_count(); ++b) {
     const engine::RowBlock& block = *rows->view(b).block;
     stats.vector_bytes += block.vector_bytes();
+    if (block.coarse() != nullptr) {
+      stats.coarse_bytes +=
+          std::uint64_t{core.shape.capacity} * engine::CoarsePlane::bytes_per_row(core.shape);
+    }
+    if (const auto& sketch = rows->view(b).sketch; sketch != nullptr) {
+      stats.sketch_bytes += sketch->bytes();
+      stats.rows_sketched += sketch->count();
+    }
     stats.index_bytes += block.index_bytes();
     stats.payload_bytes += engine::columns_of(block).memory_bytes();
   }
@@ -59,6 +67,7 @@ CollectionStats gather_stats(const engine::CollectionCore& core) {
   stats.search_reruns = tallies.search_reruns.load(std::memory_order_relaxed);
   stats.blocks_rewritten = tallies.blocks_rewritten.load(std::memory_order_relaxed);
   stats.rows_expired = tallies.rows_expired.load(std::memory_order_relaxed);
+  stats.rows_surveyed = tallies.rows_surveyed.load(std::memory_order_relaxed);
   stats.backend = core.runtime->lanes.backend();
   return stats;
 }

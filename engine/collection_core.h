@@ -55,10 +55,22 @@ class CollectionCore {
     std::atomic<std::uint64_t> search_reruns{0};
     std::atomic<std::uint64_t> blocks_rewritten{0};
     std::atomic<std::uint64_t> rows_expired{0};
+    std::atomic<std::uint64_t> rows_surveyed{0};
   };
   mutable Tallies tallies;
   // counters.next_slot for those who may not read counters; trails it by a publication at most.
   std::atomic<std::uint64_t> slots{0};
+
+  // -- The background thread only
+  // ------------------------------------------------------------------ The axes of the sketches,
+  // and what was known when they were learned, or found not to pay.
+  struct Sketching {
+    std::shared_ptr<const SketchAxes> axes;
+    std::uint64_t rows_then = 0;
+    double reach_then = 0.0;  // mean of the first block's, to notice when later rows lie elsewhere
+    bool elsewhere = false;   // they do
+  };
+  Sketching sketching;
 
   // -- The committing thread only ---------------------------------------------------------------
   CollectionCounters counters;

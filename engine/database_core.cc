@@ -12,6 +12,7 @@
 #include "engine/expire.h"
 #include "engine/guard.h"
 #include "engine/rewrite.h"
+#include "engine/sketch_keeper.h"
 #include "engine/store/open_store.h"
 #include "engine/verify.h"
 
@@ -86,10 +87,15 @@ DatabaseCore::DatabaseCore(std::string path, std::shared_ptr<Runtime> runtime, C
   const bool maintains = !runtime_->read_only && (expire || rewrite);
   background_ = std::make_unique<Background>(
       expire ? std::chrono::milliseconds(options.expire_every_ms) : kMaintenancePeriod,
-      [this](const Background::Stopping& stopping) { fill_planes(stopping); },
+      [this](const Background::Stopping& stopping) {
+        fill_planes(stopping);
+        keep_planes();
+      },
       [this, expire, maintains] {
         if (maintains) {
           static_cast<void>(maintain(expire));
+        } else {
+          keep_planes();
         }
       });
 }
@@ -103,6 +109,17 @@ void DatabaseCore::fill_planes(const Background::Stopping& stopping) {
       rows->view(b).block->fill_planes();
     }
   }
+}
+
+// A collection whose sketches fail is searched without; the next pass tries again.
+void DatabaseCore::keep_planes() {
+  static_cast<void>(guarded([&] {
+    const std::lock_guard lock(maintenance_mutex_);
+    for (const auto& core : collections()) {
+      static_cast<void>(keep_sketches(core, [this] { return closing_.load(); }));
+    }
+    return Status();
+  }));
 }
 
 DatabaseCore::~DatabaseCore() {
@@ -258,6 +275,7 @@ Status DatabaseCore::maintain(const std::shared_ptr<CollectionCore>& core, bool 
 }
 
 Status DatabaseCore::maintain(bool expire) {
+  keep_planes();
   return guarded([&] {
     const std::lock_guard lock(maintenance_mutex_);
     VECSERVE_TRY(runtime_->writable());
@@ -278,6 +296,7 @@ Status DatabaseCore::close() {
   if (runtime_->closed.load(std::memory_order_acquire)) {
     return {};
   }
+  closing_.store(true);
   if (background_ != nullptr) {
     background_->stop();
   }

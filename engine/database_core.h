@@ -46,6 +46,7 @@ class DatabaseCore {
 
  private:
   void fill_planes(const Background::Stopping& stopping);
+  void keep_planes();
   [[nodiscard]] std::vector<std::shared_ptr<CollectionCore>> collections() const;
   [[nodiscard]] Status maintain(const std::shared_ptr<CollectionCore>& core, bool expire);
   // On the committing thread.
@@ -57,7 +58,8 @@ class DatabaseCore {
   mutable std::mutex catalog_mutex_;
   Catalog catalog_;  // guarded by catalog_mutex_
   std::mutex close_mutex_;
-  std::mutex maintenance_mutex_;  // one pass at a time
+  std::mutex maintenance_mutex_;      // one pass at a time
+  std::atomic<bool> closing_{false};  // background work is to end
   std::unique_ptr<Background> background_;
 };
 

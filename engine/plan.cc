@@ -41,7 +41,7 @@ bool wants_coarse_plane(const RowShape& shape, Planes planes) {
     return false;
   }
   // Reading two thirds and then the survivors is about where it begins to pay.
-  return planes == Planes::coarse ||
+  return planes == Planes::coarse || planes == Planes::sketch ||
          CoarsePlane::bytes_per_row(shape) * 3 <= std::size_t{shape.stride} * 2;
 }
 

@@ -59,6 +59,7 @@ class Search {
 
   Status run() {
     StageTimer timer;
+    result_.reads = {};
     rows_ = core_.snapshot();
     VECSERVE_TRY(check_queries());
     VECSERVE_TRY(make_masks());
@@ -99,7 +100,8 @@ class Search {
     const std::size_t blocks = rows_->block_count();
     lane_.blocks.resize(blocks);
     for (std::size_t b = 0; b < blocks; ++b) {
-      lane_.blocks[b] = {rows_->view(b).block.get(), rows_->view(b).count};
+      const BlockView& view = rows_->view(b);
+      lane_.blocks[b] = {view.block.get(), view.count, view.sketch.get()};
     }
     lane_.filters.clear();
     lane_.queries.assign(queries_.size(), ScanQuery{});
@@ -164,6 +166,7 @@ class Search {
       const bool own_k = !call_.ranged && queries_[q].k != 0;
       lane_.wanted[q] = own_k ? queries_[q].k : call_.k;
       query.want = candidates_wanted(lane_.wanted[q]);
+      query.k = lane_.wanted[q];
       query.limit = call_.radius;
     }
     return {};
@@ -184,6 +187,10 @@ class Search {
     request.stop = &call_.stop;
     request.threads = plan_search(input).threads;
     VECSERVE_TRY(lane_.scanner->scan(request, lane_.result));
+    result_.reads.sketch += lane_.result.counts.sketch;
+    result_.reads.sketch_fine += lane_.result.counts.sketch_fine;
+    result_.reads.coarse += lane_.result.counts.coarse;
+    result_.reads.full += lane_.result.counts.full;
     return lane_.result.stopped || call_.stop.stop() ? stopped(call_) : Status();
   }
 
@@ -196,12 +203,14 @@ class Search {
     lane_.rerun_queries.clear();
     lane_.rerun_of.clear();
     for (std::size_t q = 0; q < queries_.size(); ++q) {
+      result_.reads.full += lane_.result.queries[q].list.size();
       const Decision decision = rescore(core_.shape, lane_.blocks, lane_.queries[q],
                                         lane_.wanted[q], lane_.result.queries[q], lane_.best[q]);
       if (!decision.certified) {
         ScanQuery again = lane_.queries[q];
         again.limit = decision.limit;
         again.want = std::numeric_limits<std::uint32_t>::max();
+        again.k = 0;
         lane_.rerun_queries.push_back(again);
         lane_.rerun_of.push_back(static_cast<std::uint32_t>(q));
       }

@@ -63,12 +63,14 @@ std::string_view to_string(Planes planes) {
       return "full";
     case Planes::coarse:
       return "coarse";
+    case Planes::sketch:
+      return "sketch";
   }
   return "unknown";
 }
 
 std::optional<Planes> parse_planes(std::string_view text) {
-  for (const Planes planes : {Planes::automatic, Planes::full, Planes::coarse}) {
+  for (const Planes planes : {Planes::automatic, Planes::full, Planes::coarse, Planes::sketch}) {
     if (to_string(planes) == text) {
       return planes;
     }
@@ -77,8 +79,8 @@ std::optional<Planes> parse_planes(std::string_view text) {
 }
 
 Status DatabaseOptions::validate() const {
-  if (static_cast<unsigned>(planes) > static_cast<unsigned>(Planes::coarse)) {
-    return out_of_range("planes", "automatic, full or coarse");
+  if (static_cast<unsigned>(planes) > static_cast<unsigned>(Planes::sketch)) {
+    return out_of_range("planes", "automatic, full, coarse or sketch");
   }
   if (durability != Durability::sync && durability != Durability::process) {
     return out_of_range("durability", "sync or process");

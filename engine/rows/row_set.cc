@@ -127,7 +127,7 @@ void RowSetEditor::add_block(std::shared_ptr<RowBlock> block) {
   auto live = all_live(*block, rows);
   auto view = std::make_shared<BlockView>();
   const Edit::Own mine{view.get(), live.get()};
-  *view = {std::move(block), std::move(live), rows};
+  *view = {std::move(block), std::move(live), rows, nullptr};
   edit_->own.reserve(next.views_.size() + 1);
   next.views_.push_back(std::move(view));
   edit_->own.push_back(mine);
@@ -201,7 +201,7 @@ bool RowSetEditor::replace(std::span<const std::shared_ptr<RowBlock>> old_blocks
     rows += count;
     auto view = std::make_shared<BlockView>();
     new_own.push_back({view.get(), bits.get()});
-    *view = {block, std::move(bits), count};
+    *view = {block, std::move(bits), count, nullptr};
     new_views.push_back(std::move(view));
   }
   views.reserve(views.size() + new_views.size());
@@ -221,6 +221,16 @@ bool RowSetEditor::replace(std::span<const std::shared_ptr<RowBlock>> old_blocks
   edit_->own.erase(edit_->own.begin() + at, edit_->own.begin() + end);
   edit_->own.insert(edit_->own.begin() + at, new_own.begin(), new_own.end());
   return true;
+}
+
+bool RowSetEditor::set_sketch(const RowBlock& block, std::shared_ptr<const SketchPlane> sketch) {
+  Views& views = edit_->next->views_;
+  for (std::size_t i = 0; i < views.size(); ++i) {
+    if (views[i]->block.get() != &block) continue;
+    edit_->own_view(i).view->sketch = std::move(sketch);
+    return true;
+  }
+  return false;
 }
 
 std::shared_ptr<const RowSet> RowSetEditor::finish(std::uint64_t sequence) {

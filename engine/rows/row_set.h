@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "engine/rows/row_block.h"
+#include "engine/rows/sketch_plane.h"
 
 namespace vecserve::engine {
 
@@ -29,7 +30,8 @@ struct LiveBits {
 struct BlockView {
   std::shared_ptr<RowBlock> block;  // const for readers
   std::shared_ptr<const LiveBits> live;
-  std::uint32_t count = 0;  // published rows, dead ones included
+  std::uint32_t count = 0;                    // published rows, dead ones included
+  std::shared_ptr<const SketchPlane> sketch;  // of its first rows, or null
 };
 
 // Where a row stands in a RowSet.
@@ -86,6 +88,10 @@ class RowSetEditor {
   // are found by identity; false, and nothing changed, when they are not all here any more.
   bool replace(std::span<const std::shared_ptr<RowBlock>> old_blocks,
                std::span<const std::shared_ptr<RowBlock>> fresh);
+
+  // Gives the block this sketch instead of the one it has; false, and nothing changed, when it is
+  // not here any more.
+  bool set_sketch(const RowBlock& block, std::shared_ptr<const SketchPlane> sketch);
 
   // The new RowSet; the editor is spent. Never throws after its own allocations are done.
   [[nodiscard]] std::shared_ptr<const RowSet> finish(std::uint64_t sequence);

@@ -1,13 +1,16 @@
 // See coarse_scanner.h. A request is cut into pieces of rows; workers take pieces, run the coarse
 // kernels over them for one query, or for up to 64 with the same mask at a time, and gather
-// survivors with their bounds. The threshold of each query is shared by the workers and falls as
-// they go; the first rows of each piece are few, so that it falls early. The calling thread and the
-// pool's. Always holds: no row is read whose 64-row word has no eligible bit (the kernels skip
-// those); all memory is kept from request to request.
+// survivors with their bounds. Where blocks have sketches, those sift the rows first, query by
+// query, unless they let too many pass. The threshold of each query is shared by the workers and
+// falls as they go; it comes from rows that look near in their sketch, or else the first rows of
+// each piece are few, so that it falls early. The calling thread and the pool's.
+// Always holds: no row is read whose 64-row word has no eligible bit (the kernels skip those); all
+// memory is kept from request to request.
 #include "engine/scan/coarse_scanner.h"
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <new>
@@ -19,6 +22,7 @@
 #include "engine/scan/coarse_bounds.h"
 #include "engine/scan/coarse_kernels.h"
 #include "engine/scan/kernels.h"
+#include "engine/scan/sketch_sieve.h"
 
 namespace vecserve::engine {
 
@@ -31,11 +35,27 @@ constexpr std::size_t kPieceBytes = std::size_t{512} << 10;
 // takes twice as many, up to kRowsMax. Multiples of 64.
 constexpr std::uint32_t kRowsFirst = 64;
 constexpr std::uint32_t kRowsMax = 512;
+// Rows that one query is sifted over at a time: what is measured of them, and for several queries
+// their sketches too, stay in the second level cache in between.
+constexpr std::uint32_t kStretchRowsOne = 65'536;
+constexpr std::uint32_t kStretchRowsMany = 16'384;
 
-struct Piece {
-  std::uint32_t block = 0;
+// When sketches let more than this share of the rows pass, they are not worth reading: what passes
+// is read from the coarse plane row by row, which for one query costs two to three times what it
+// costs in order, and for many queries more than ten times what it costs to test them together.
+constexpr double kShareOne = 0.35;
+constexpr double kShareMany = 0.06;
+// A threshold for more candidates than this comes with the scan itself.
+constexpr std::uint32_t kSeedsMax = 1024;
+// Rows looked at for each row of the answer: the nearest by sixteen axes are not quite the nearest.
+constexpr std::uint32_t kSeedsPerRow = 8;
+
+// Consecutive pieces, all of them in blocks with sketches or none; what a worker takes at once.
+struct Stretch {
   std::uint32_t first = 0;
+  std::uint32_t count = 0;
   std::uint32_t rows = 0;
+  bool sketched = false;
 };
 
 // Neighbouring queries with the same mask.
@@ -45,11 +65,23 @@ struct Group {
   std::uint32_t mask = 0;
 };
 
+// Whether sketches are still read for a group of queries.
+struct Sifting {
+  std::atomic<std::uint64_t> seen{0};
+  std::atomic<std::uint64_t> passed{0};
+  std::atomic<bool> on{false};
+};
+
 struct Worker {
   std::vector<BoundList> lists;  // one per query of the request
+  BoundList seeds;
+  std::vector<SketchSieve::Near> near;
+  std::vector<std::uint64_t> bits;
+  SieveBench bench;
+  ScanCounts counts;
   std::vector<Survivor> survivors;
   std::vector<CoarseLimit> limits;
-  std::vector<std::uint32_t> counts;
+  std::vector<std::uint32_t> counts_found;
 };
 
 class CoarseScanner final : public Scanner {
@@ -57,6 +89,7 @@ class CoarseScanner final : public Scanner {
   CoarseScanner(const KernelTable& table, WorkerPool& pool)
       : full_(make_cpu_scanner(table, pool)),
         kernels_(coarse_kernels_for(table.name)),
+        sieve_(sketch_kernels_for(table.name)),
         pool_(pool),
         name_(std::string("cpu/coarse/") + kernels_.name) {}
 
@@ -73,22 +106,41 @@ class CoarseScanner final : public Scanner {
   [[nodiscard]] bool prepare_queries(const ScanRequest& request);
   void cut(const ScanRequest& request);
   void run(const ScanRequest& request, std::uint32_t threads);
-  void visit(const ScanRequest& request, const Piece& piece, const Group& group, Worker& worker,
+  [[nodiscard]] bool stop_now(const ScanRequest& request);
+  void cut_stretches(std::uint32_t threads, std::size_t queries);
+  void visit(const ScanRequest& request, const Stretch& stretch, const Group& group, Worker& worker,
              std::vector<BoundList>& lists);
   void scan_rows(const ScanRequest& request, const Piece& piece, const Group& group, Worker& worker,
                  std::vector<BoundList>& lists);
+  void scan_group(const ScanRequest& request, const Piece& part, const Group& group, Worker& worker,
+                  std::vector<BoundList>& lists);
+  void scan_one(const ScanRequest& request, const Piece& part, std::uint32_t query,
+                const std::uint64_t* eligible, float reach, Worker& worker, BoundList& list);
+  void sift_group(const ScanRequest& request, const Stretch& stretch, const Group& group,
+                  Worker& worker, std::vector<BoundList>& lists);
+  std::uint64_t sift(const ScanRequest& request, std::span<const Piece> pieces, std::uint32_t query,
+                     Worker& worker, BoundList& list);
+  void seed(const ScanRequest& request, std::span<const Piece> pieces, std::uint32_t query,
+            Worker& worker);
+  [[nodiscard]] CoarseRows rows_of(const ScanRequest& request, const Piece& part,
+                                   const std::uint64_t* eligible) const;
   void take_survivors(const CoarsePlane& plane, const Piece& rows, std::uint32_t query,
                       const Survivor* survivors, std::uint32_t count, BoundList& list);
 
   std::unique_ptr<Scanner> full_;
   const CoarseKernels& kernels_;
+  SketchSieve sieve_;
   WorkerPool& pool_;
   std::string name_;
 
   // Scratch of the running request.
   std::vector<Piece> pieces_;
+  std::vector<Stretch> stretches_;
   std::vector<Group> groups_;
   std::vector<CoarseProbe> probes_;
+  bool sieving_ = false;
+  std::unique_ptr<Sifting[]> sifting_;  // per group
+  std::size_t sifting_size_ = 0;
   std::unique_ptr<SharedThreshold[]> thresholds_;
   std::size_t thresholds_size_ = 0;
   AlignedBuffer codes_;   // of each query, one stride after the other
@@ -108,15 +160,22 @@ bool CoarseScanner::serves(const ScanRequest& request) const {
 
 void CoarseScanner::cut(const ScanRequest& request) {
   pieces_.clear();
-  const auto rows = static_cast<std::uint32_t>(
+  const auto fits = static_cast<std::uint32_t>(
       std::max<std::size_t>(1, kPieceBytes / stride_ / kTileRows) * kTileRows);
   for (std::uint32_t b = 0; b < request.blocks.size(); ++b) {
     const bool wanted = std::any_of(
         request.masks.begin(), request.masks.end(),
         [b](const ScanMask& mask) { return mask.words[b] != nullptr && mask.eligible[b] != 0; });
     const std::uint32_t count = wanted ? request.blocks[b].count : 0;
-    for (std::uint32_t first = 0; first < count; first += rows) {
-      pieces_.push_back({b, first, std::min(rows, count - first)});
+    std::uint32_t first = 0;
+    if (sieving_ && sieve_.covers(request.blocks[b])) {
+      // A multiple of 64, or all.
+      const std::uint32_t there = request.blocks[b].sketch->count();
+      first = there >= count ? count : there / kTileRows * kTileRows;
+      if (first != 0) pieces_.push_back({b, 0, first, true});
+    }
+    for (; first < count; first += fits) {
+      pieces_.push_back({b, first, std::min(fits, count - first), false});
     }
   }
   groups_.clear();
@@ -126,6 +185,39 @@ void CoarseScanner::cut(const ScanRequest& request) {
       groups_.push_back({q, 0, mask});
     }
     ++groups_.back().count;
+  }
+  if (sifting_size_ < groups_.size()) {
+    sifting_ = std::make_unique<Sifting[]>(groups_.size());
+    sifting_size_ = groups_.size();
+  }
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    bool on = sieving_;
+    for (std::uint32_t q = 0; q < groups_[g].count && on; ++q) {
+      on = sieve_.serves(groups_[g].first + q);
+    }
+    sifting_[g].on.store(on, std::memory_order_relaxed);
+    sifting_[g].seen.store(0, std::memory_order_relaxed);
+    sifting_[g].passed.store(0, std::memory_order_relaxed);
+  }
+}
+
+void CoarseScanner::cut_stretches(std::uint32_t threads, std::size_t queries) {
+  std::uint64_t rows = 0;
+  for (const Piece& piece : pieces_) rows += piece.rows;
+  const std::uint32_t most = queries == 1 ? kStretchRowsOne : kStretchRowsMany;
+  // One for each thread at least.
+  const std::uint64_t share = rows / threads + 1;
+  stretches_.clear();
+  for (std::uint32_t p = 0; p < pieces_.size(); ++p) {
+    const bool sketched = sieving_ && pieces_[p].sketched;
+    Stretch* const last = stretches_.empty() ? nullptr : &stretches_.back();
+    if (last != nullptr && sketched && last->sketched &&
+        last->rows + pieces_[p].rows <= std::min<std::uint64_t>(most, share)) {
+      ++last->count;
+      last->rows += pieces_[p].rows;
+    } else {
+      stretches_.push_back({p, 1, pieces_[p].rows, sketched});
+    }
   }
 }
 
@@ -178,29 +270,31 @@ void CoarseScanner::run(const ScanRequest& request, std::uint32_t threads) {
                    reinterpret_cast<std::int8_t*>(packed_.data()) + packed_at_[g]);
     }
   }
-  const bool by_queries = groups_.size() >= std::size_t{2} * threads;
-  const std::size_t list_sets = by_queries ? 1 : threads;
   while (workers_.size() < threads) {
     workers_.push_back(std::make_unique<Worker>());
   }
+  for (std::uint32_t w = 0; w < threads; ++w) workers_[w]->counts = {};
+  cut_stretches(threads, request.queries.size());
+  const bool by_queries = groups_.size() >= std::size_t{2} * threads;
+  const std::size_t list_sets = by_queries ? 1 : threads;
   for (std::size_t w = 0; w < list_sets; ++w) {
     std::vector<BoundList>& lists = workers_[w]->lists;
     lists.resize(std::max(lists.size(), request.queries.size()));
     for (std::size_t q = 0; q < request.queries.size(); ++q) {
-      lists[q].reset(request.queries[q].want);
+      lists[q].reset(needed(request.queries[q]));
     }
   }
   if (by_queries) {
     pool_.parallel_for(groups_.size(), threads, [&](std::size_t g, std::uint32_t w) {
-      for (const Piece& piece : pieces_) {
-        visit(request, piece, groups_[g], *workers_[w], workers_[0]->lists);
+      for (const Stretch& stretch : stretches_) {
+        visit(request, stretch, groups_[g], *workers_[w], workers_[0]->lists);
       }
     });
     return;
   }
-  pool_.parallel_for(pieces_.size(), threads, [&](std::size_t p, std::uint32_t w) {
+  pool_.parallel_for(stretches_.size(), threads, [&](std::size_t s, std::uint32_t w) {
     for (const Group& group : groups_) {
-      visit(request, pieces_[p], group, *workers_[w], workers_[w]->lists);
+      visit(request, stretches_[s], group, *workers_[w], workers_[w]->lists);
     }
   });
   for (std::size_t w = 1; w < list_sets; ++w) {
@@ -210,73 +304,183 @@ void CoarseScanner::run(const ScanRequest& request, std::uint32_t threads) {
   }
 }
 
-void CoarseScanner::visit(const ScanRequest& request, const Piece& piece, const Group& group,
+void CoarseScanner::visit(const ScanRequest& request, const Stretch& stretch, const Group& group,
                           Worker& worker, std::vector<BoundList>& lists) {
-  if (stopped_.load(std::memory_order_relaxed)) {
-    return;
-  }
-  if (request.stop != nullptr && request.stop->stop()) {
-    stopped_.store(true, std::memory_order_relaxed);
-    return;
-  }
+  const Sifting& sifting = sifting_[static_cast<std::size_t>(&group - groups_.data())];
   try {
-    scan_rows(request, piece, group, worker, lists);
+    if (stretch.sketched && sifting.on.load(std::memory_order_relaxed)) {
+      sift_group(request, stretch, group, worker, lists);
+      return;
+    }
+    for (std::uint32_t p = stretch.first; p < stretch.first + stretch.count; ++p) {
+      if (!stop_now(request)) scan_rows(request, pieces_[p], group, worker, lists);
+    }
   } catch (const std::bad_alloc&) {
     out_of_memory_.store(true, std::memory_order_relaxed);
     stopped_.store(true, std::memory_order_relaxed);
   }
 }
 
+bool CoarseScanner::stop_now(const ScanRequest& request) {
+  if (stopped_.load(std::memory_order_relaxed)) return true;
+  if (request.stop == nullptr || !request.stop->stop()) return false;
+  stopped_.store(true, std::memory_order_relaxed);
+  return true;
+}
+
 void CoarseScanner::scan_rows(const ScanRequest& request, const Piece& piece, const Group& group,
                               Worker& worker, std::vector<BoundList>& lists) {
-  const std::uint64_t* const words = request.masks[group.mask].words[piece.block];
-  if (words == nullptr) {
+  if (request.masks[group.mask].words[piece.block] == nullptr) {
     return;
   }
-  const CoarsePlane& plane = *request.blocks[piece.block].block->coarse();
-  worker.limits.resize(kCoarseQueries);
-  worker.counts.resize(kCoarseQueries);
-  worker.survivors.resize(std::size_t{group.count} * kRowsMax);
-  const bool l2 = request.shape.metric == Metric::l2;
   // A scan that has a threshold already need not start small.
   std::uint32_t step = std::isinf(thresholds_[group.first].get()) ? kRowsFirst : kRowsMax;
   for (std::uint32_t done = 0; done < piece.rows;) {
-    const Piece part{piece.block, piece.first + done, std::min(step, piece.rows - done)};
-    const CoarseRows rows{plane.codes() + std::size_t{part.first} * stride_,
-                          stride_,
-                          plane.scales() + part.first,
-                          plane.squares() + part.first,
-                          plane.residuals() + part.first,
-                          plane.norms() + part.first,
-                          words + part.first / kTileRows,
-                          part.rows,
-                          request.shape.dim};
-    for (std::uint32_t q = 0; q < group.count; ++q) {
-      const std::uint32_t query = group.first + q;
-      worker.limits[q] = probes_[query].limit;
-      worker.limits[q].reach = reach_of(probes_[query], thresholds_[query].get());
-    }
-    if (group.count == 1) {
-      const auto* codes =
-          reinterpret_cast<const std::int8_t*>(codes_.data()) + group.first * stride_;
-      worker.counts[0] = (l2 ? kernels_.one_l2 : kernels_.one_dot)(rows, codes, worker.limits[0],
-                                                                   worker.survivors.data());
-    } else {
-      const auto at = packed_at_[static_cast<std::size_t>(&group - groups_.data())];
-      const CoarseBatch batch{reinterpret_cast<const std::int8_t*>(packed_.data()) + at,
-                              worker.limits.data(),
-                              group.count,
-                              worker.survivors.data(),
-                              kRowsMax,
-                              worker.counts.data()};
-      (l2 ? kernels_.batch_l2 : kernels_.batch_dot)(rows, batch);
-    }
-    for (std::uint32_t q = 0; q < group.count; ++q) {
-      take_survivors(plane, part, group.first + q, &worker.survivors[std::size_t{q} * kRowsMax],
-                     worker.counts[q], lists[group.first + q]);
-    }
+    const Piece part{piece.block, piece.first + done, std::min(step, piece.rows - done), false};
+    scan_group(request, part, group, worker, lists);
     done += part.rows;
     step = std::min(step * 2, kRowsMax);
+  }
+}
+
+CoarseRows CoarseScanner::rows_of(const ScanRequest& request, const Piece& part,
+                                  const std::uint64_t* eligible) const {
+  const CoarsePlane& plane = *request.blocks[part.block].block->coarse();
+  return {plane.codes() + std::size_t{part.first} * stride_,
+          stride_,
+          plane.scales() + part.first,
+          plane.squares() + part.first,
+          plane.residuals() + part.first,
+          plane.norms() + part.first,
+          eligible,
+          part.rows,
+          request.shape.dim};
+}
+
+// All queries of a group over rows in order.
+void CoarseScanner::scan_group(const ScanRequest& request, const Piece& part, const Group& group,
+                               Worker& worker, std::vector<BoundList>& lists) {
+  const std::uint64_t* const words =
+      request.masks[group.mask].words[part.block] + part.first / kTileRows;
+  if (group.count == 1) {
+    const float reach = reach_of(probes_[group.first], thresholds_[group.first].get());
+    scan_one(request, part, group.first, words, reach, worker, lists[group.first]);
+    worker.counts.coarse += part.rows;
+    return;
+  }
+  worker.limits.resize(kCoarseQueries);
+  worker.counts_found.resize(kCoarseQueries);
+  worker.survivors.resize(std::max(worker.survivors.size(), std::size_t{group.count} * kRowsMax));
+  for (std::uint32_t q = 0; q < group.count; ++q) {
+    const std::uint32_t query = group.first + q;
+    worker.limits[q] = probes_[query].limit;
+    worker.limits[q].reach = reach_of(probes_[query], thresholds_[query].get());
+  }
+  const auto at = packed_at_[static_cast<std::size_t>(&group - groups_.data())];
+  const CoarseBatch batch{reinterpret_cast<const std::int8_t*>(packed_.data()) + at,
+                          worker.limits.data(),
+                          group.count,
+                          worker.survivors.data(),
+                          kRowsMax,
+                          worker.counts_found.data()};
+  const bool l2 = request.shape.metric == Metric::l2;
+  (l2 ? kernels_.batch_l2 : kernels_.batch_dot)(rows_of(request, part, words), batch);
+  worker.counts.coarse += std::uint64_t{part.rows} * group.count;
+  for (std::uint32_t q = 0; q < group.count; ++q) {
+    take_survivors(*request.blocks[part.block].block->coarse(), part, group.first + q,
+                   &worker.survivors[std::size_t{q} * kRowsMax], worker.counts_found[q],
+                   lists[group.first + q]);
+  }
+}
+
+// One query over the eligible rows among some in order.
+void CoarseScanner::scan_one(const ScanRequest& request, const Piece& part, std::uint32_t query,
+                             const std::uint64_t* eligible, float reach, Worker& worker,
+                             BoundList& list) {
+  worker.survivors.resize(std::max<std::size_t>(worker.survivors.size(), part.rows));
+  CoarseLimit limit = probes_[query].limit;
+  limit.reach = reach;
+  const auto* codes = reinterpret_cast<const std::int8_t*>(codes_.data()) + query * stride_;
+  const bool l2 = request.shape.metric == Metric::l2;
+  const std::uint32_t found = (l2 ? kernels_.one_l2 : kernels_.one_dot)(
+      rows_of(request, part, eligible), codes, limit, worker.survivors.data());
+  take_survivors(*request.blocks[part.block].block->coarse(), part, query, worker.survivors.data(),
+                 found, list);
+}
+
+// Sketches first, query by query; what passes goes through the coarse plane.
+void CoarseScanner::sift_group(const ScanRequest& request, const Stretch& stretch,
+                               const Group& group, Worker& worker, std::vector<BoundList>& lists) {
+  const std::span<const Piece> pieces = std::span(pieces_).subspan(stretch.first, stretch.count);
+  std::uint64_t passed = 0;
+  for (std::uint32_t query = group.first; query < group.first + group.count; ++query) {
+    if (stop_now(request)) return;
+    passed += sift(request, pieces, query, worker, lists[query]);
+  }
+  Sifting& sifting = sifting_[static_cast<std::size_t>(&group - groups_.data())];
+  const std::uint64_t all = passed + sifting.passed.fetch_add(passed, std::memory_order_relaxed);
+  const std::uint64_t now = std::uint64_t{stretch.rows} * group.count;
+  const std::uint64_t seen = now + sifting.seen.fetch_add(now, std::memory_order_relaxed);
+  const double share = group.count == 1 ? kShareOne : kShareMany;
+  if (static_cast<double>(all) > share * static_cast<double>(seen)) {
+    sifting.on.store(false, std::memory_order_relaxed);
+  }
+}
+
+// Returns how many rows went on to the coarse plane.
+std::uint64_t CoarseScanner::sift(const ScanRequest& request, std::span<const Piece> pieces,
+                                  std::uint32_t query, Worker& worker, BoundList& list) {
+  sieve_.measure(request, pieces, query, worker.bench);
+  seed(request, pieces, query, worker);
+  const ScanMask& mask = request.masks[request.queries[query].mask];
+  std::uint64_t passed = 0;
+  std::size_t at = 0;
+  for (const Piece& piece : pieces) {
+    worker.counts.sketch += piece.rows;
+    if (mask.words[piece.block] != nullptr) {
+      worker.bits.resize(std::max<std::size_t>(worker.bits.size(), piece.rows / 64 + 1));
+      worker.counts.sketch_fine += sieve_.sift(request, piece, at, query, thresholds_[query].get(),
+                                               worker.bench, worker.bits.data());
+      std::uint64_t left = 0;
+      for (std::uint32_t word = 0; word * 64 < piece.rows; ++word) {
+        left += static_cast<std::uint64_t>(std::popcount(worker.bits[word]));
+      }
+      if (left != 0) {
+        scan_one(request, piece, query, worker.bits.data(),
+                 reach_of(probes_[query], thresholds_[query].get()), worker, list);
+      }
+      passed += left;
+    }
+    at += SketchSieve::room(piece);
+  }
+  worker.counts.coarse += passed;
+  return passed;
+}
+
+// Lowers the threshold by means of the rows that look nearest. They are met again by the scan
+// itself, so nothing but the threshold is kept of them.
+void CoarseScanner::seed(const ScanRequest& request, std::span<const Piece> pieces,
+                         std::uint32_t query, Worker& worker) {
+  const std::uint32_t need = needed(request.queries[query]);
+  if (need > kSeedsMax) return;
+  const float before = thresholds_[query].get();
+  const std::uint32_t per_row = std::isinf(before) ? kSeedsPerRow : 1;
+  sieve_.nearest(request, pieces, query, before, per_row * need, worker.bench, worker.near);
+  if (worker.near.size() < need) return;
+  std::sort(worker.near.begin(), worker.near.end(),
+            [](const auto& a, const auto& b) { return a.piece < b.piece; });
+  worker.seeds.reset(need);
+  for (std::size_t i = 0; i < worker.near.size();) {
+    const std::uint32_t number = worker.near[i].piece;
+    const Piece& piece = pieces[number];
+    worker.bits.assign(std::max<std::size_t>(worker.bits.size(), piece.rows / 64 + 1), 0);
+    for (; i < worker.near.size() && worker.near[i].piece == number; ++i) {
+      const std::uint32_t row = worker.near[i].row;
+      worker.bits[row / 64] |= std::uint64_t{1} << (row % 64);
+      ++worker.counts.coarse;
+    }
+    scan_one(request, piece, query, worker.bits.data(), std::numeric_limits<float>::infinity(),
+             worker, worker.seeds);
   }
 }
 
@@ -299,14 +503,22 @@ Status CoarseScanner::scan(const ScanRequest& request, ScanResult& result) {
   }
   stopped_.store(false, std::memory_order_relaxed);
   out_of_memory_.store(false, std::memory_order_relaxed);
+  sieving_ = sieve_.prepare(request);
   cut(request);
   const std::size_t allowed = std::max(1u, std::min(request.threads, pool_.threads()));
   const std::size_t useful = std::max<std::size_t>(1, pieces_.size() * groups_.size());
-  run(request, static_cast<std::uint32_t>(std::min(allowed, useful)));
+  const auto threads = static_cast<std::uint32_t>(std::min(allowed, useful));
+  run(request, threads);
   if (out_of_memory_.load(std::memory_order_relaxed)) {
     throw std::bad_alloc();
   }
   result.queries.resize(request.queries.size());
+  result.counts = {};
+  for (std::uint32_t w = 0; w < threads; ++w) {
+    result.counts.sketch += workers_[w]->counts.sketch;
+    result.counts.sketch_fine += workers_[w]->counts.sketch_fine;
+    result.counts.coarse += workers_[w]->counts.coarse;
+  }
   result.stopped = stopped_.load(std::memory_order_relaxed);
   for (std::size_t q = 0; q < request.queries.size() && !result.stopped; ++q) {
     workers_[0]->lists[q].finish(thresholds_[q], request.queries[q].limit, result.queries[q]);

@@ -268,6 +268,10 @@ Status CpuScanner::scan(const ScanRequest& request, ScanResult& result) {
   if (out_of_memory_.load(std::memory_order_relaxed)) throw std::bad_alloc();
   result.queries.resize(request.queries.size());
   result.stopped = stopped_.load(std::memory_order_relaxed);
+  result.counts = {};
+  for (const ScanBlock& block : request.blocks) {
+    result.counts.full += std::uint64_t{block.count} * request.queries.size();
+  }
   if (result.stopped) return {};
   for (std::size_t q = 0; q < request.queries.size(); ++q) {
     workers_[0]->lists[q].finish(result.queries[q]);

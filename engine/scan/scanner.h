@@ -8,8 +8,10 @@
 //  - Candidate::lower is never above the reference distance of that row.
 //  - Every eligible row that is not in the list has a reference distance of at least `floor`, or
 //    above q.limit. `floor` is +infinity when no eligible row within q.limit was left out.
-//  - The list holds every eligible row, or at least q.want of them, except that rows whose lower
-//    bound is above q.limit may be left out. It may hold more than q.want (up to a small multiple).
+//  - The list holds every eligible row, or at least q.want of them (a scanner that knows upper
+//  bounds
+//    of distances, and so needs no slack: q.k), except that rows whose lower bound is above q.limit
+//    may be left out. It may hold more than q.want (up to a small multiple).
 //  - Rows whose approximate score is not a number or not finite stay candidates (lower = -infinity
 //    unless a better bound is proven).
 //  - The order of the list means nothing. Nothing is allocated once a scanner has served a request
@@ -28,6 +30,7 @@
 
 #include "engine/rows/row_block.h"
 #include "engine/rows/row_shape.h"
+#include "engine/rows/sketch_plane.h"
 #include "vecserve/options.h"
 #include "vecserve/status.h"
 
@@ -52,7 +55,8 @@ class StopCheck {
 
 struct ScanBlock {
   const RowBlock* block = nullptr;
-  std::uint32_t count = 0;  // rows [0, count) exist
+  std::uint32_t count = 0;              // rows [0, count) exist
+  const SketchPlane* sketch = nullptr;  // of the first of them; null: there is none
 };
 
 // Which rows are eligible, one entry per block of the request: live bits, expiry and filter
@@ -68,8 +72,9 @@ struct ScanQuery {
   // For all others: the query as floats, exactly; 64-byte aligned, padded with zeros to a multiple
   // of 16; else null.
   const float* f32 = nullptr;
-  double norm = 0.0;                                       // Euclidean norm of f32, rounded up
-  std::uint32_t want = 0;                                  // candidates wanted, at least 1
+  double norm = 0.0;       // Euclidean norm of f32, rounded up
+  std::uint32_t want = 0;  // candidates wanted, at least 1
+  std::uint32_t k = 0;     // rows of the answer, where that is less than `want`; 0: as many
   double limit = std::numeric_limits<double>::infinity();  // no row further than this matters
   std::uint32_t mask = 0;                                  // index into ScanRequest::masks
 };
@@ -89,6 +94,15 @@ struct Candidate {
   std::uint32_t position = 0;
 };
 
+// What a scan did, over all queries: how many times a row was looked at in each plane. Costs
+// nothing to count.
+struct ScanCounts {
+  std::uint64_t sketch = 0;       // first stripe
+  std::uint64_t sketch_fine = 0;  // second stripe
+  std::uint64_t coarse = 0;
+  std::uint64_t full = 0;
+};
+
 struct QueryCandidates {
   std::vector<Candidate> list;
   double floor = std::numeric_limits<double>::infinity();
@@ -96,8 +110,14 @@ struct QueryCandidates {
 
 struct ScanResult {
   std::vector<QueryCandidates> queries;  // one per query of the request
+  ScanCounts counts;
   bool stopped = false;
 };
+
+// Rows that a list must have where upper bounds are known.
+[[nodiscard]] inline std::uint32_t needed(const ScanQuery& query) {
+  return query.k == 0 ? query.want : query.k;
+}
 
 class Scanner {
  public:

@@ -47,6 +47,15 @@ struct SearchStages {
   std::uint64_t fetch_ns = 0;    // ids, payloads and vectors of the answers
 };
 
+// How often a row was looked at in each view of the vectors, over all queries of a batch: what a
+// search had to read, and how much each view left to the next.
+struct SearchReads {
+  std::uint64_t sketch = 0;       // the first 16 axes of a sketch
+  std::uint64_t sketch_fine = 0;  // all axes, for rows that the first did not rule out
+  std::uint64_t coarse = 0;       // eight bits a coordinate
+  std::uint64_t full = 0;  // the vectors themselves, those that the reference scored included
+};
+
 // The answers of a batch, flat: those of query i are neighbors[offsets[i]] up to, not including,
 // neighbors[offsets[i + 1]], nearest first; equal distances by id. Reuse one object for many
 // searches and its memory is reused.
@@ -59,6 +68,7 @@ struct SearchResult {
   std::uint64_t rows_visible = 0;       // live rows of the snapshot
   std::string backend;                  // the scanner that proposed, such as "cpu/avx512"
   SearchStages stages;
+  SearchReads reads;
 
   [[nodiscard]] std::size_t query_count() const { return offsets.empty() ? 0 : offsets.size() - 1; }
   [[nodiscard]] std::span<const Neighbor> of(std::size_t query) const {
@@ -74,6 +84,10 @@ struct CollectionStats {
   std::uint64_t blocks = 0;
   std::uint64_t slots = 0;             // positions ever given out
   std::uint64_t vector_bytes = 0;      // memory of the vectors, padding and dead rows included
+  std::uint64_t coarse_bytes = 0;      // memory of the coarse plane, where it is there already
+  std::uint64_t sketch_bytes = 0;      // memory of the sketches
+  std::uint64_t rows_sketched = 0;     // dead ones included; the others are scanned without
+  std::uint64_t rows_surveyed = 0;     // there were so many when planes were last looked after
   std::uint64_t payload_bytes = 0;     // memory of payload texts and columns
   std::uint64_t index_bytes = 0;       // memory of ids and positions
   std::uint64_t writes = 0;            // rows written since open

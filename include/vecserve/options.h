@@ -33,9 +33,11 @@ enum class Durability : std::uint8_t {
 // costs, never what it answers.
 enum class Planes : std::uint8_t {
   automatic = 0,  // what pays for each collection: the coarse plane where it is at most two thirds
-                  // of the full one and the metric has a bound (l2, dot, cosine)
+                  // of the full one and the metric has a bound (l2, dot, cosine); a sketch of 16 to
+                  // 64 bytes a row where there are enough rows and it turns most of them away
   full = 1,       // nothing but the vectors: least memory
   coarse = 2,     // eight bits a coordinate wherever the metric has a bound
+  sketch = 3,     // that, and a sketch wherever it is possible, whether it pays or not
 };
 
 [[nodiscard]] VECSERVE_API std::string_view to_string(Planes planes);

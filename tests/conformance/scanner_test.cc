@@ -1,5 +1,6 @@
 // One suite over every scanner: the contract of scanner.h for many shapes, masks and data, and the
-// whole way from scan to decision against the oracle. A new scanner is one line in scanners_here().
+// whole way from scan to decision against the oracle. Where a shape has them, all blocks but the
+// last have sketches. A new scanner is one line in scanners_here().
 // Seeded; the test's thread and the pool's. Always holds: answers are compared bit for bit.
 #include "engine/scan/scanner.h"
 
@@ -15,6 +16,7 @@
 #include "tests/support/data.h"
 #include "tests/support/match.h"
 #include "tests/support/oracle.h"
+#include "tests/support/sketches.h"
 
 namespace {
 
@@ -73,6 +75,7 @@ struct Case {
       rows.add(stored.back(), r % 3 == 0 ? IdView(std::string_view(text)) : IdView(id), block_rows);
     }
     blocks = rows.scan_blocks();
+    sketches = make_sketches(rows.shape(), blocks);
     for (std::uint32_t q = 0; q < query_count; ++q) {
       const bool near_row = q % 2 == 1 && row_count != 0;
       queries.emplace_back(shape, near_row ? stored[q * 37 % row_count] : source.next_row(),
@@ -102,6 +105,7 @@ struct Case {
 
   TestRows rows;
   std::vector<ScanBlock> blocks;
+  std::vector<std::shared_ptr<const SketchPlane>> sketches;
   std::vector<TestQuery> queries;
   std::vector<Bits> bits;
   std::vector<ScanMask> masks;
@@ -115,6 +119,7 @@ int check_answers(Scanner& scanner, const Case& data, std::uint32_t k, std::uint
   for (std::size_t q = 0; q < data.queries.size(); ++q) {
     views.push_back(data.queries[q].view());
     views.back().want = want;
+    views.back().k = q % 2 == 0 ? std::min(k, want) : 0;
     views.back().mask = static_cast<std::uint32_t>(q * 5 / 3 % data.masks.size());
   }
   ScanResult result;
@@ -147,14 +152,14 @@ int check_answers(Scanner& scanner, const Case& data, std::uint32_t k, std::uint
 
 TEST_CASE("scanner: answers are the oracle's for every shape and kind of data", "[scanner]") {
   for (const auto& scanner : scanners_here()) {
-    for (const std::uint32_t dim : {1u, 3u, 16u, 17u, 127u}) {
+    for (const std::uint32_t dim : {1u, 3u, 16u, 17u, 64u, 127u}) {
       for (const RowShape& shape : all_shapes(dim)) {
         for (const DataKind kind : all_data_kinds()) {
           const std::uint64_t seed = dim * 100 + static_cast<std::uint64_t>(kind);
           CAPTURE(scanner->name(), dim, to_string(shape.metric), to_string(shape.type),
                   to_string(kind), seed);
           REQUIRE(scanner->supports(shape));
-          const Case data(shape, kind, 217, 100, 6, seed);
+          const Case data(shape, kind, dim < 64 ? 217 : 330, 100, 6, seed);
           static_cast<void>(check_answers(*scanner, data, 5, 9, 1));
         }
       }

@@ -35,7 +35,7 @@ std::string contract_violation(const engine::ScanQuery& query,
     }
   }
   if (found != lower.size()) return "a candidate that is not eligible";
-  if (lower.size() < std::min<std::size_t>(query.want, within)) {
+  if (lower.size() < std::min<std::size_t>(needed(query), within)) {
     return "only " + std::to_string(lower.size()) + " candidates";
   }
   return {};

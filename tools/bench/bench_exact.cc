@@ -96,6 +96,10 @@ void report_case(Report& report, const Subject& subject, const ExactCase& search
               {"recall", figures.recall()},
               {"certified_share", figures.share(figures.certified)},
               {"rerun_share", figures.share(figures.reruns)},
+              {"rows_sketch", figures.share(figures.reads.sketch)},
+              {"rows_sketch_fine", figures.share(figures.reads.sketch_fine)},
+              {"rows_coarse", figures.share(figures.reads.coarse)},
+              {"rows_full", figures.share(figures.reads.full)},
               {"bandwidth_share", best / search.batch * bytes / ceilings.read_bytes},
               {"compute_share", best * terms / unit_terms},
               {"compute_unit", figures.use.unit},
@@ -228,9 +232,9 @@ void add_flags(CLI::App& app, Flags& flags) {
       ->delimiter(',')
       ->check(CLI::Range(0.001, 1.0));
   app.add_option("--kernels", flags.kernels, "force tables of kernels")->delimiter(',');
-  app.add_option("--planes", flags.planes, "force planes: automatic, full, coarse")
+  app.add_option("--planes", flags.planes, "force planes: automatic, full, coarse, sketch")
       ->delimiter(',')
-      ->check(CLI::IsMember({"automatic", "full", "coarse"}));
+      ->check(CLI::IsMember({"automatic", "full", "coarse", "sketch"}));
   app.add_option("--rounds", flags.rounds)->check(CLI::Range(1, 1000));
   app.add_option("--seconds", flags.seconds, "of a round, at least");
   app.add_option("--export", flags.export_folder, "only write the data as .npy files");

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <thread>
 
 #include "engine/rows/coarse_plane.h"
 #include "tools/bench/bench_report.h"
@@ -12,6 +13,8 @@
 
 namespace vecserve::bench {
 namespace {
+
+constexpr std::chrono::minutes kSurveyMax{10};
 
 constexpr std::size_t kLoadBatch = 10'000;
 
@@ -56,6 +59,15 @@ Subject::Subject(const Dataset& data, const SubjectOptions& options)
   require(made.ok(), made.status().to_string());
   rows_ = *std::move(made);
   load(data, options.payload, *rows_);
+  // Sketches are made in the background, a second or two after the rows are there.
+  const auto begin = std::chrono::steady_clock::now();
+  for (;;) {
+    const Result<CollectionStats> stats = rows_->stats();
+    require(stats.ok(), stats.status().to_string());
+    if (stats->rows_surveyed == stats->rows) break;
+    require(std::chrono::steady_clock::now() - begin < kSurveyMax, "the planes were never made");
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
 }
 
 PlaneUse plane_use(const Subject& subject, std::string_view backend) {
@@ -66,7 +78,9 @@ PlaneUse plane_use(const Subject& subject, std::string_view backend) {
     return {"full", subject.kernels(), f32_unit_of(subject.kernels()), false, shape.row_bytes};
   }
   const std::string kernel(backend.substr(backend.rfind('/') + 1));
-  return {"coarse+full", kernel, i8_unit_of(kernel), true,
+  const Result<CollectionStats> stats = subject.rows().stats();
+  const bool sketched = stats.ok() && stats->rows_sketched != 0;
+  return {sketched ? "sketch+coarse+full" : "coarse+full", kernel, i8_unit_of(kernel), true,
           engine::CoarsePlane::bytes_per_row(shape)};
 }
 
@@ -136,6 +150,10 @@ void ExactRunner::check(std::size_t first) {
   }
   figures_.checked += case_.batch;
   figures_.reruns += result_.reruns;
+  figures_.reads.sketch += result_.reads.sketch;
+  figures_.reads.sketch_fine += result_.reads.sketch_fine;
+  figures_.reads.coarse += result_.reads.coarse;
+  figures_.reads.full += result_.reads.full;
   const SearchStages& stages = result_.stages;
   figures_.scan_ns += stages.scan_ns;
   figures_.rescore_ns += stages.rescore_ns;

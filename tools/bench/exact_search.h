@@ -67,6 +67,7 @@ struct ExactFigures {
   std::size_t wrong = 0;             // of these, not the same ids in the same order
   std::size_t certified = 0;
   std::size_t reruns = 0;
+  SearchReads reads;
   std::size_t found = 0;   // neighbours that belong to the answer
   std::size_t wanted = 0;  // neighbours that belong there
   std::uint64_t scan_ns = 0;

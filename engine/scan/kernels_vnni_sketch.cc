@@ -1,0 +1,213 @@
+// Sketch kernels for AVX-512 with VNNI. Called by the cascade for rows of a block, where the
+// machine has them. Any thread; pure. First stripe: sixteen rows to a register, four axes to an
+// instruction. Rows that pass are gathered until there are sixteen, whose records are multiplied
+// one by one and tested together. Always holds: nothing here is seen outside but the table, so that
+// no linker takes this code for another machine.
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/scan/sketch_tables.h"
+
+namespace vecserve::engine {
+
+namespace {
+
+constexpr std::uint32_t kLanes = 16;
+
+// Adds up each of sixteen registers; the sum of sums[i] is in lane i.
+__m512i add_up(const __m512i (&sums)[kLanes]) {
+  __m512i pairs[8];
+  for (std::uint32_t i = 0; i < 8; ++i) {
+    pairs[i] = _mm512_add_epi32(_mm512_unpacklo_epi32(sums[2 * i], sums[2 * i + 1]),
+                                _mm512_unpackhi_epi32(sums[2 * i], sums[2 * i + 1]));
+  }
+  __m512i fours[4];  // four rows in each quarter, still to be added over the quarters
+  for (std::uint32_t i = 0; i < 4; ++i) {
+    fours[i] = _mm512_add_epi32(_mm512_unpacklo_epi64(pairs[2 * i], pairs[2 * i + 1]),
+                                _mm512_unpackhi_epi64(pairs[2 * i], pairs[2 * i + 1]));
+  }
+  __m512i eights[2];
+  for (std::uint32_t i = 0; i < 2; ++i) {
+    eights[i] = _mm512_add_epi32(_mm512_shuffle_i32x4(fours[2 * i], fours[2 * i + 1], 0x88),
+                                 _mm512_shuffle_i32x4(fours[2 * i], fours[2 * i + 1], 0xdd));
+  }
+  return _mm512_add_epi32(_mm512_shuffle_i32x4(eights[0], eights[1], 0x88),
+                          _mm512_shuffle_i32x4(eights[0], eights[1], 0xdd));
+}
+
+// The query's codes of the first stripe, four axes to a register, each lane the same.
+struct FirstCodes {
+  __m512i high[4];
+  __m512i low[4];
+};
+
+FirstCodes spread(const SketchProbe& probe) {
+  FirstCodes codes;
+  for (std::uint32_t group = 0; group < 4; ++group) {
+    std::int32_t four;
+    __builtin_memcpy(&four, probe.high + group * 4, sizeof(four));
+    codes.high[group] = _mm512_set1_epi32(four);
+    __builtin_memcpy(&four, probe.low + group * 4, sizeof(four));
+    codes.low[group] = _mm512_set1_epi32(four);
+  }
+  return codes;
+}
+
+// Dot products of sixteen rows times the step.
+__m512 first_dots(const std::uint8_t* stripe, const FirstCodes& codes, const SketchProbe& probe) {
+  __m512i high = _mm512_setzero_si512();
+  __m512i low = _mm512_set1_epi32(-probe.bias[0]);
+  for (std::uint32_t group = 0; group < 4; ++group) {
+    const __m512i rows = _mm512_loadu_si512(stripe + group * 64);
+    high = _mm512_dpbusd_epi32(high, rows, codes.high[group]);
+    low = _mm512_dpbusd_epi32(low, rows, codes.low[group]);
+  }
+  const __m512i dots = _mm512_add_epi32(_mm512_slli_epi32(high, 7), low);
+  return _mm512_mul_ps(_mm512_cvtepi32_ps(dots), _mm512_set1_ps(probe.steps[0]));
+}
+
+__mmask16 near(__m512 base, __m512 left, __m512 reach, const SketchLimit& limit, __m512 dots) {
+  const __m512 bases =
+      _mm512_fmadd_ps(base, _mm512_set1_ps(1.0f - kScoreError), _mm512_set1_ps(limit.base));
+  const __m512 kept =
+      _mm512_fnmadd_ps(_mm512_set1_ps(limit.twice_left), left, _mm512_sub_ps(bases, dots));
+  const __m512 most = _mm512_add_ps(_mm512_set1_ps(limit.reach), reach);
+  return _mm512_cmp_ps_mask(kept, _mm512_mul_ps(most, most), _CMP_NGT_UQ);
+}
+
+// Rows that passed the first stripe, and their dots with it; always fewer than sixteen at rest.
+struct Pending {
+  alignas(64) std::uint32_t rows[2 * kLanes];
+  alignas(64) float dots[2 * kLanes];
+  std::uint32_t count = 0;
+};
+
+// Tests the first `used` pending rows, at most sixteen, by all axes.
+void test_fine(const SketchRows& rows, const SketchProbe& probe, const Pending& pending,
+               std::uint32_t used, std::uint64_t* survivors) {
+  const __mmask64 mask = (__mmask64{1} << rows.fine_codes) - 1;
+  const __m512i high = _mm512_maskz_loadu_epi8(mask, probe.high + kLanes);
+  const __m512i low = _mm512_maskz_loadu_epi8(mask, probe.low + kLanes);
+  __m512i sums[kLanes];
+  alignas(64) float numbers[3][kLanes];
+  for (std::uint32_t i = 0; i < kLanes; ++i) {
+    const std::uint32_t r = pending.rows[i < used ? i : 0];
+    const std::uint8_t* const record = rows.fine + std::size_t{r} * rows.fine_stride;
+    const __m512i codes = _mm512_maskz_loadu_epi8(mask, record);
+    const __m512i zero = _mm512_setzero_si512();
+    sums[i] = _mm512_add_epi32(_mm512_slli_epi32(_mm512_dpbusd_epi32(zero, codes, high), 7),
+                               _mm512_dpbusd_epi32(zero, codes, low));
+    float three[3];
+    __builtin_memcpy(three, record + rows.fine_codes, sizeof(three));
+    numbers[0][i] = three[0];
+    numbers[1][i] = three[1];
+    numbers[2][i] = three[2];
+  }
+  const __m512i dots = _mm512_sub_epi32(add_up(sums), _mm512_set1_epi32(probe.bias[1]));
+  const __m512 total = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots), _mm512_set1_ps(probe.steps[1]),
+                                       _mm512_load_ps(pending.dots));
+  std::uint32_t kept = near(_mm512_load_ps(numbers[0]), _mm512_load_ps(numbers[1]),
+                            _mm512_load_ps(numbers[2]), probe.all, total);
+  kept &= (std::uint32_t{1} << used) - 1;
+  for (std::uint32_t bits = kept; bits != 0; bits &= bits - 1) {
+    const std::uint32_t r = pending.rows[__builtin_ctz(bits)];
+    survivors[r / 64] |= std::uint64_t{1} << (r % 64);
+  }
+}
+
+void add(Pending& pending, std::uint32_t first, std::uint32_t bits, __m512 dots) {
+  const auto mask = static_cast<__mmask16>(bits);
+  const __m512i lanes =
+      _mm512_add_epi32(_mm512_set1_epi32(static_cast<int>(first)),
+                       _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+  _mm512_storeu_si512(pending.rows + pending.count, _mm512_maskz_compress_epi32(mask, lanes));
+  _mm512_storeu_ps(pending.dots + pending.count, _mm512_maskz_compress_ps(mask, dots));
+  pending.count += static_cast<std::uint32_t>(__builtin_popcount(bits));
+}
+
+void prefetch(const SketchRows& rows, std::uint32_t first, std::uint32_t bits) {
+  for (; bits != 0; bits &= bits - 1) {
+    const std::size_t r = first + static_cast<std::uint32_t>(__builtin_ctz(bits));
+    _mm_prefetch(reinterpret_cast<const char*>(rows.fine + r * rows.fine_stride), _MM_HINT_T0);
+  }
+}
+
+// Rows of the last stripe that are there.
+std::uint32_t there(const SketchRows& rows, std::uint32_t first) {
+  const std::uint32_t left = rows.count - first;
+  return left < kLanes ? (std::uint32_t{1} << left) - 1 : 0xffffu;
+}
+
+void measure(const SketchRows& rows, const SketchProbe& probe, float* bounds, float* dots,
+             float* least) {
+  const FirstCodes codes = spread(probe);
+  const __m512 base = _mm512_set1_ps(probe.first.base);
+  const __m512 twice_left = _mm512_set1_ps(probe.first.twice_left);
+  const __m512 all = _mm512_set1_ps(__builtin_inff());
+  __m512 least_of = all;
+  for (std::uint32_t first = 0; first < rows.count; first += kLanes) {
+    const __m512 mine = first_dots(rows.first + std::size_t{first} * kLanes, codes, probe);
+    const __m512 bases = _mm512_fmadd_ps(_mm512_loadu_ps(rows.bases + first),
+                                         _mm512_set1_ps(1.0f - kScoreError), base);
+    const __m512 kept = _mm512_fnmadd_ps(twice_left, _mm512_loadu_ps(rows.lefts + first),
+                                         _mm512_sub_ps(bases, mine));
+    const __m512 root = _mm512_sqrt_ps(_mm512_max_ps(kept, _mm512_setzero_ps()));
+    const __m512 bound = _mm512_sub_ps(root, _mm512_loadu_ps(rows.reaches + first));
+    _mm512_storeu_ps(bounds + first, bound);
+    _mm512_storeu_ps(dots + first, mine);
+    const auto mask = static_cast<__mmask16>(there(rows, first));
+    least_of = _mm512_mask_min_ps(least_of, mask, least_of, bound);
+    if (first % 64 == 48 || first + kLanes >= rows.count) {
+      least[first / 64] = _mm512_reduce_min_ps(least_of);
+      least_of = all;
+    }
+  }
+}
+
+std::uint32_t sift(const SketchRows& rows, const SketchProbe& probe, float reach,
+                   const float* bounds, const float* dots, std::uint64_t* survivors) {
+  std::uint32_t passed = 0;
+  const __m512 most = _mm512_set1_ps(reach);
+  Pending pending;
+  for (std::uint32_t first = 0; first < rows.count; first += kLanes) {
+    if (first % 64 == 0) survivors[first / 64] = 0;
+    auto bits = static_cast<std::uint32_t>(rows.eligible[first / 64] >> (first % 64));
+    bits &= there(rows, first);
+    bits &= _mm512_cmp_ps_mask(_mm512_loadu_ps(bounds + first), most, _CMP_NGT_UQ);
+    if (bits == 0) [[likely]]
+      continue;
+    passed += static_cast<std::uint32_t>(__builtin_popcount(bits));
+    if (rows.fine_codes == 0) {
+      survivors[first / 64] |= std::uint64_t{bits} << (first % 64);
+      continue;
+    }
+    prefetch(rows, first, bits);
+    add(pending, first, bits, _mm512_loadu_ps(dots + first));
+    if (pending.count < kLanes) continue;
+    test_fine(rows, probe, pending, kLanes, survivors);
+    pending.count -= kLanes;
+    _mm512_store_si512(pending.rows, _mm512_load_si512(pending.rows + kLanes));
+    _mm512_store_ps(pending.dots, _mm512_load_ps(pending.dots + kLanes));
+  }
+  if (pending.count != 0) test_fine(rows, probe, pending, pending.count, survivors);
+  return passed;
+}
+
+bool supported() {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+         __builtin_cpu_supports("avx512vnni");
+}
+
+}  // namespace
+
+constinit const SketchKernels kVnniSketchKernels = {
+    .name = "avx512_vnni",
+    .supported = supported,
+    .measure = measure,
+    .sift = sift,
+};
+
+}  // namespace vecserve::engine

@@ -1,0 +1,83 @@
+// The sketch's part of a scan: prepares the queries of a request for the axes that its blocks
+// share, and takes one query at a time over stretches of rows: first how near each row may be, then
+// the few that look nearest, from which the scanner gets a threshold, and with that all that may be
+// near enough. Used by the coarse scanner, one sieve to a scanner. prepare() runs on the scanning
+// thread, the rest on any worker, each with a bench of its own. Always holds: no row within the
+// threshold is turned away; memory is kept from request to request.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "engine/rows/sketch_plane.h"
+#include "engine/scan/scanner.h"
+#include "engine/scan/sketch_bounds.h"
+#include "engine/scan/sketch_kernels.h"
+
+namespace vecserve::engine {
+
+// Rows of one block, `first` a multiple of 64.
+struct Piece {
+  std::uint32_t block = 0;
+  std::uint32_t first = 0;
+  std::uint32_t rows = 0;
+  bool sketched = false;  // along the axes of the request
+};
+
+// What one worker has measured of one query over one stretch of pieces.
+struct SieveBench {
+  std::vector<float> bounds;  // of the pieces one after the other, each padded to a multiple of 64
+  std::vector<float> dots;
+  std::vector<float> least;  // of each 64
+  std::vector<float> least_sorted;
+};
+
+class SketchSieve {
+ public:
+  explicit SketchSieve(const SketchKernels& kernels) : kernels_(kernels) {}
+
+  // Whether sketches can be used for the request at all; if so, its queries are ready. May throw
+  // std::bad_alloc.
+  [[nodiscard]] bool prepare(const ScanRequest& request);
+  // Whether the block has a sketch along the axes of this request.
+  [[nodiscard]] bool covers(const ScanBlock& block) const {
+    return block.sketch != nullptr && &block.sketch->axes() == axes_;
+  }
+  [[nodiscard]] bool serves(std::uint32_t query) const { return queries_[query].served; }
+
+  // Measures all rows of the pieces, which lie in blocks that are covered. May throw
+  // std::bad_alloc.
+  void measure(const ScanRequest& request, std::span<const Piece> pieces, std::uint32_t query,
+               SieveBench& bench) const;
+
+  struct Near {
+    float bound = 0.0f;
+    std::uint32_t piece = 0;
+    std::uint32_t row = 0;  // within the piece
+  };
+  // About `want` eligible rows of those measured whose bounds are least and within the threshold,
+  // in any order; fewer when there are fewer. May throw std::bad_alloc.
+  void nearest(const ScanRequest& request, std::span<const Piece> pieces, std::uint32_t query,
+               float threshold, std::uint32_t want, SieveBench& bench,
+               std::vector<Near>& near) const;
+
+  // The eligible rows of a measured piece that sketches do not rule out: bits of `survivors`,
+  // counted from the piece's first row. `at` is where the piece begins in the bench. Returns how
+  // many went beyond the first stripe.
+  [[nodiscard]] std::uint32_t sift(const ScanRequest& request, const Piece& piece, std::size_t at,
+                                   std::uint32_t query, float threshold, const SieveBench& bench,
+                                   std::uint64_t* survivors) const;
+
+  // Floats that a piece takes on the bench.
+  [[nodiscard]] static std::size_t room(const Piece& piece) {
+    return (std::size_t{piece.rows} + 63) / 64 * 64;
+  }
+
+ private:
+  const SketchKernels& kernels_;
+  const SketchAxes* axes_ = nullptr;
+  std::vector<SketchQuery> queries_;
+  std::vector<float> scratch_;
+};
+
+}  // namespace vecserve::engine

@@ -1,0 +1,279 @@
+// Holds the sketch and its kernels to their promise over every metric, type and kind of data: no
+// row is turned away while the threshold is at least its distance, and every table lets the same
+// rows pass. Seeded, the test's thread. Always holds: distances are the reference's own.
+#include "engine/scan/sketch_kernels.h"
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "engine/scan/reference.h"
+#include "engine/scan/sketch_bounds.h"
+#include "tests/support/data.h"
+#include "tests/support/oracle.h"
+#include "tests/support/sketches.h"
+
+namespace {
+
+using namespace vecserve;
+using namespace vecserve::engine;
+using namespace vecserve::test;
+
+struct Data {
+  Data(RowShape shape, DataKind kind, std::uint32_t count, std::uint64_t seed)
+      : rows((shape.coarse = true, shape)) {
+    VectorSource source(shape, kind, seed);
+    for (std::uint32_t r = 0; r < count; ++r) {
+      stored.push_back(source.next_row());
+      rows.add(stored.back(), IdView(std::uint64_t{r}), count);
+    }
+    blocks = rows.scan_blocks();
+    const auto axes = sketch_axes(rows.shape(), blocks);
+    plane = std::make_shared<const SketchPlane>(axes, *blocks[0].block, count);
+    bits.assign((count + 63) / 64, ~std::uint64_t{0});
+    for (std::uint32_t q = 0; q < 4; ++q) {
+      queries.emplace_back(rows.shape(), q % 2 == 0 ? stored[q * 31 % count] : source.next_row(),
+                           q == 2 ? 1e-6f : 0.0f);
+    }
+  }
+
+  SketchRows all() const {
+    SketchRows view;
+    view.first = plane->first();
+    view.bases = plane->bases();
+    view.lefts = plane->lefts();
+    view.reaches = plane->reaches();
+    view.fine = plane->fine();
+    view.fine_codes = plane->fine_codes();
+    view.fine_stride = plane->fine_stride();
+    view.eligible = bits.data();
+    view.count = blocks[0].count;
+    return view;
+  }
+
+  bool prepare(std::size_t q, SketchQuery& query) const {
+    std::vector<float> scratch(plane->axes().scratch_floats());
+    const ScanQuery view = queries[q].view();
+    make_sketch_query(plane->axes(), view.f32, view.norm, scratch.data(), query);
+    return query.served;
+  }
+
+  std::vector<std::vector<std::byte>> stored;
+  TestRows rows;
+  std::vector<ScanBlock> blocks;
+  std::shared_ptr<const SketchPlane> plane;
+  std::vector<std::uint64_t> bits;
+  std::vector<TestQuery> queries;
+};
+
+std::vector<RowShape> shapes(std::uint32_t dim) {
+  std::vector<RowShape> served;
+  for (const RowShape& shape : all_shapes(dim)) {
+    if (SketchAxes::serves(shape)) served.push_back(shape);
+  }
+  return served;
+}
+
+float not_below(double value) {
+  const auto rounded = static_cast<float>(value);
+  return static_cast<double>(rounded) >= value
+             ? rounded
+             : std::nextafter(rounded, std::numeric_limits<float>::infinity());
+}
+
+bool has(const std::vector<std::uint64_t>& words, std::uint32_t row) {
+  return (words[row / 64] >> (row % 64) & 1) != 0;
+}
+
+struct Measured {
+  explicit Measured(std::uint32_t count)
+      : bounds(count + 16), dots(count + 16), least(count / 64 + 1) {}
+  void by(const SketchKernels& table, const SketchRows& rows, const SketchQuery& query) {
+    table.measure(rows, query.probe, bounds.data(), dots.data(), least.data());
+  }
+  std::vector<float> bounds;
+  std::vector<float> dots;
+  std::vector<float> least;
+};
+
+TEST_CASE("sketch: no row within the threshold is turned away, on any data", "[sketch]") {
+  for (const std::uint32_t dim : {64u, 100u, 131u, 260u}) {
+    for (const RowShape& shape : shapes(dim)) {
+      for (const DataKind kind : all_data_kinds()) {
+        const std::uint64_t seed = dim * 10 + static_cast<std::uint64_t>(kind);
+        CAPTURE(dim, to_string(shape.metric), to_string(shape.type), to_string(kind), seed);
+        const Data data(shape, kind, 300, seed);
+        std::vector<std::uint64_t> survivors(data.bits.size());
+        for (std::size_t q = 0; q < data.queries.size(); ++q) {
+          SketchQuery query;
+          if (!data.prepare(q, query)) continue;
+          const ScanQuery view = data.queries[q].view();
+          std::vector<std::uint64_t> live((300 + 63) / 64, ~std::uint64_t{0});
+          live.back() = (std::uint64_t{1} << (300 % 64)) - 1;
+          const std::vector<std::vector<std::uint64_t>> words{live};
+          const auto truth =
+              oracle_rows(data.rows.shape(), data.blocks, make_mask(words), view.f32);
+          REQUIRE(truth.size() == 300);
+          for (const std::size_t rank : {0u, 1u, 9u, 150u, 299u}) {
+            set_reach(query, not_below(truth[rank].distance));
+            for (const SketchKernels* table : sketch_kernel_tables()) {
+              if (!table->supported()) continue;
+              CAPTURE(table->name, q, rank);
+              Measured measured(300);
+              measured.by(*table, data.all(), query);
+              const std::uint32_t passed =
+                  table->sift(data.all(), query.probe, query.probe.first.reach,
+                              measured.bounds.data(), measured.dots.data(), survivors.data());
+              for (std::size_t i = 0; i <= rank; ++i) {
+                REQUIRE(has(survivors, truth[i].position));
+              }
+              REQUIRE(passed >= rank + 1);
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("sketch: every table measures as the portable one, and lets the same rows pass",
+          "[sketch]") {
+  const SketchKernels& portable = *sketch_kernel_tables().back();
+  for (const std::uint32_t dim : {64u, 131u, 200u, 260u}) {
+    for (const RowShape& shape : shapes(dim)) {
+      for (const std::uint32_t count : {300u, 301u, 335u}) {
+        const Data data(shape, DataKind::normal, count, 7);
+        CAPTURE(dim, to_string(shape.metric), to_string(shape.type), count);
+        Measured expected(count);
+        Measured measured(count);
+        std::vector<std::uint64_t> portable_bits(data.bits.size());
+        std::vector<std::uint64_t> bits(data.bits.size());
+        for (std::size_t q = 0; q < data.queries.size(); ++q) {
+          SketchQuery query;
+          REQUIRE(data.prepare(q, query));
+          expected.by(portable, data.all(), query);
+          // The median of the bounds as a reach: half of the rows pass the first stripe.
+          std::vector<float> sorted(expected.bounds.begin(), expected.bounds.begin() + count);
+          std::sort(sorted.begin(), sorted.end());
+          const float reach = sorted[count / 2];
+          query.probe.all.reach = std::max(reach, 0.0f);
+          const std::uint32_t wanted =
+              portable.sift(data.all(), query.probe, reach, expected.bounds.data(),
+                            expected.dots.data(), portable_bits.data());
+          REQUIRE(wanted >= count / 2);
+          for (const SketchKernels* table : sketch_kernel_tables()) {
+            if (!table->supported()) continue;
+            CAPTURE(table->name, q);
+            measured.by(*table, data.all(), query);
+            for (std::uint32_t r = 0; r < count; ++r) {
+              const float size = data.plane->bases()[r] + std::fabs(query.probe.first.base);
+              REQUIRE(std::fabs(measured.dots[r] - expected.dots[r]) <= kScoreError * size);
+              const float square = measured.bounds[r] + data.plane->reaches()[r];
+              const float other = expected.bounds[r] + data.plane->reaches()[r];
+              REQUIRE(std::fabs(square * square - other * other) <= kScoreError * size);
+            }
+            for (std::uint32_t w = 0; w * 64 < count; ++w) {
+              float least = std::numeric_limits<float>::infinity();
+              for (std::uint32_t r = w * 64; r < std::min(count, w * 64 + 64); ++r) {
+                least = std::min(least, measured.bounds[r]);
+              }
+              REQUIRE(measured.least[w] == least);
+            }
+            const std::uint32_t passed =
+                table->sift(data.all(), query.probe, reach, expected.bounds.data(),
+                            expected.dots.data(), bits.data());
+            REQUIRE(passed == wanted);
+            std::uint32_t different = 0;
+            for (std::uint32_t r = 0; r < count; ++r) {
+              different += has(bits, r) != has(portable_bits, r) ? 1u : 0u;
+            }
+            REQUIRE(different <= 2);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("sketch: rows that are not eligible never pass, and unused bits stay clear", "[sketch]") {
+  const RowShape shape = shapes(128)[0];
+  Data data(shape, DataKind::normal, 333, 3);
+  SketchQuery query;
+  REQUIRE(data.prepare(0, query));
+  set_reach(query, std::numeric_limits<float>::infinity());
+  for (std::size_t w = 0; w < data.bits.size(); ++w) data.bits[w] = 0x8000000180000001u << (w % 3);
+  for (const SketchKernels* table : sketch_kernel_tables()) {
+    if (!table->supported()) continue;
+    CAPTURE(table->name);
+    std::vector<std::uint64_t> survivors(data.bits.size(), ~std::uint64_t{0});
+    Measured measured(333);
+    measured.by(*table, data.all(), query);
+    static_cast<void>(table->sift(data.all(), query.probe, query.probe.first.reach,
+                                  measured.bounds.data(), measured.dots.data(), survivors.data()));
+    for (std::size_t w = 0; w + 1 < data.bits.size(); ++w) REQUIRE(survivors[w] == data.bits[w]);
+    REQUIRE(survivors.back() == (data.bits.back() & ((std::uint64_t{1} << (333 % 64)) - 1)));
+  }
+}
+
+TEST_CASE("sketch: rows that lie along few directions are nearly all turned away", "[sketch]") {
+  // Sixteen directions carry everything, so that the sketch leaves out next to nothing.
+  const std::uint32_t dim = 192;
+  const RowShape shape = RowShape::make(Metric::l2, ScalarType::f32, dim);
+  VectorSource source(RowShape::make(Metric::l2, ScalarType::f32, 16), DataKind::normal, 11);
+  RowShape with_coarse = shape;
+  with_coarse.coarse = true;
+  TestRows rows(with_coarse);
+  std::vector<std::byte> first;
+  for (std::uint32_t r = 0; r < 2000; ++r) {
+    const std::vector<std::byte> small = source.next_row();
+    float values[16];
+    std::memcpy(values, small.data(), sizeof(values));
+    std::vector<float> wide(dim);
+    for (std::uint32_t i = 0; i < dim; ++i) wide[i] = values[i % 16] * (i % 7 == 0 ? 2.0f : 1.0f);
+    std::vector<std::byte> bytes(dim * sizeof(float));
+    std::memcpy(bytes.data(), wide.data(), bytes.size());
+    if (r == 0) first = bytes;
+    rows.add(bytes, IdView(std::uint64_t{r}), 2000);
+  }
+  const std::vector<ScanBlock> blocks = rows.scan_blocks();
+  const auto axes = sketch_axes(with_coarse, blocks);
+  const SketchPlane plane(axes, *blocks[0].block, blocks[0].count);
+  const TestQuery near(with_coarse, first, 0.01f);
+  std::vector<std::vector<std::uint64_t>> words(1);
+  words[0].assign(with_coarse.capacity / 64 + 1, 0);
+  for (std::uint32_t r = 0; r < blocks[0].count; ++r)
+    words[0][r / 64] |= std::uint64_t{1} << (r % 64);
+  const auto truth =
+      oracle_rows(with_coarse, std::span(blocks).first(1), make_mask(words), near.view().f32);
+  SketchQuery query;
+  std::vector<float> scratch(axes->scratch_floats());
+  make_sketch_query(*axes, near.view().f32, near.view().norm, scratch.data(), query);
+  REQUIRE(query.served);
+  set_reach(query, not_below(truth[9].distance));
+  SketchRows view;
+  view.first = plane.first();
+  view.bases = plane.bases();
+  view.lefts = plane.lefts();
+  view.reaches = plane.reaches();
+  view.fine = plane.fine();
+  view.fine_codes = plane.fine_codes();
+  view.fine_stride = plane.fine_stride();
+  view.eligible = words[0].data();
+  view.count = blocks[0].count;
+  std::vector<std::uint64_t> survivors(words[0].size());
+  const SketchKernels& kernels = sketch_kernels_for("generic");
+  Measured measured(blocks[0].count);
+  measured.by(kernels, view, query);
+  const std::uint32_t passed =
+      kernels.sift(view, query.probe, query.probe.first.reach, measured.bounds.data(),
+                   measured.dots.data(), survivors.data());
+  std::uint32_t left = 0;
+  for (std::uint32_t r = 0; r < blocks[0].count; ++r) left += has(survivors, r) ? 1u : 0u;
+  CHECK(left >= 10);
+  CHECK(left <= passed);
+  CHECK(left <= blocks[0].count / 20);
+}
+
+}  // namespace
