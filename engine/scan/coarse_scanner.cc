@@ -22,6 +22,7 @@
 #include "engine/scan/coarse_bounds.h"
 #include "engine/scan/coarse_kernels.h"
 #include "engine/scan/kernels.h"
+#include "engine/scan/sift_choice.h"
 #include "engine/scan/sketch_sieve.h"
 
 namespace vecserve::engine {
@@ -119,7 +120,8 @@ class CoarseScanner final : public Scanner {
   void sift_group(const ScanRequest& request, const Stretch& stretch, const Group& group,
                   Worker& worker, std::vector<BoundList>& lists);
   std::uint64_t sift(const ScanRequest& request, std::span<const Piece> pieces, std::uint32_t query,
-                     Worker& worker, BoundList& list);
+                     Worker& worker, BoundList& list, bool trial);
+  void note_sifted(const Group& group, std::uint64_t rows, std::uint64_t passed);
   void seed(const ScanRequest& request, std::span<const Piece> pieces, std::uint32_t query,
             Worker& worker);
   [[nodiscard]] CoarseRows rows_of(const ScanRequest& request, const Piece& part,
@@ -191,7 +193,9 @@ void CoarseScanner::cut(const ScanRequest& request) {
     sifting_size_ = groups_.size();
   }
   for (std::size_t g = 0; g < groups_.size(); ++g) {
-    bool on = sieving_;
+    const ScanMask& mask = request.masks[groups_[g].mask];
+    bool on = sieving_ && worth_sifting(request, mask, groups_[g].first, groups_[g].count,
+                                        groups_[g].count == 1 ? kShareOne : kShareMany);
     for (std::uint32_t q = 0; q < groups_[g].count && on; ++q) {
       on = sieve_.serves(groups_[g].first + q);
     }
@@ -306,8 +310,17 @@ void CoarseScanner::run(const ScanRequest& request, std::uint32_t threads) {
 
 void CoarseScanner::visit(const ScanRequest& request, const Stretch& stretch, const Group& group,
                           Worker& worker, std::vector<BoundList>& lists) {
-  const Sifting& sifting = sifting_[static_cast<std::size_t>(&group - groups_.data())];
+  Sifting& sifting = sifting_[static_cast<std::size_t>(&group - groups_.data())];
   try {
+    if (stretch.sketched && sifting.on.load(std::memory_order_relaxed) && group.count > 1 &&
+        sifting.seen.load(std::memory_order_relaxed) == 0) {
+      // One query tells for less than all of them would pay to find out.
+      const std::span<const Piece> pieces =
+          std::span(pieces_).subspan(stretch.first, stretch.count);
+      const std::uint64_t passed =
+          sift(request, pieces, group.first, worker, lists[group.first], true);
+      note_sifted(group, stretch.rows, passed);
+    }
     if (stretch.sketched && sifting.on.load(std::memory_order_relaxed)) {
       sift_group(request, stretch, group, worker, lists);
       return;
@@ -377,12 +390,14 @@ void CoarseScanner::scan_group(const ScanRequest& request, const Piece& part, co
     worker.limits[q].reach = reach_of(probes_[query], thresholds_[query].get());
   }
   const auto at = packed_at_[static_cast<std::size_t>(&group - groups_.data())];
-  const CoarseBatch batch{reinterpret_cast<const std::int8_t*>(packed_.data()) + at,
-                          worker.limits.data(),
-                          group.count,
-                          worker.survivors.data(),
-                          kRowsMax,
-                          worker.counts_found.data()};
+  const CoarseBatch batch{
+      reinterpret_cast<const std::int8_t*>(packed_.data()) + at,
+      worker.limits.data(),
+      group.count,
+      worker.survivors.data(),
+      kRowsMax,
+      worker.counts_found.data(),
+      reinterpret_cast<const std::int8_t*>(codes_.data()) + group.first * stride_};
   const bool l2 = request.shape.metric == Metric::l2;
   (l2 ? kernels_.batch_l2 : kernels_.batch_dot)(rows_of(request, part, words), batch);
   worker.counts.coarse += std::uint64_t{part.rows} * group.count;
@@ -415,21 +430,26 @@ void CoarseScanner::sift_group(const ScanRequest& request, const Stretch& stretc
   std::uint64_t passed = 0;
   for (std::uint32_t query = group.first; query < group.first + group.count; ++query) {
     if (stop_now(request)) return;
-    passed += sift(request, pieces, query, worker, lists[query]);
+    passed += sift(request, pieces, query, worker, lists[query], false);
   }
+  note_sifted(group, std::uint64_t{stretch.rows} * group.count, passed);
+}
+
+// `passed` of so many rows did; when too many do, the group goes on without sketches.
+void CoarseScanner::note_sifted(const Group& group, std::uint64_t rows, std::uint64_t passed) {
   Sifting& sifting = sifting_[static_cast<std::size_t>(&group - groups_.data())];
   const std::uint64_t all = passed + sifting.passed.fetch_add(passed, std::memory_order_relaxed);
-  const std::uint64_t now = std::uint64_t{stretch.rows} * group.count;
-  const std::uint64_t seen = now + sifting.seen.fetch_add(now, std::memory_order_relaxed);
+  const std::uint64_t seen = rows + sifting.seen.fetch_add(rows, std::memory_order_relaxed);
   const double share = group.count == 1 ? kShareOne : kShareMany;
   if (static_cast<double>(all) > share * static_cast<double>(seen)) {
     sifting.on.store(false, std::memory_order_relaxed);
   }
 }
 
-// Returns how many rows went on to the coarse plane.
+// Returns how many rows went on to the coarse plane, or would if this were not a `trial`.
 std::uint64_t CoarseScanner::sift(const ScanRequest& request, std::span<const Piece> pieces,
-                                  std::uint32_t query, Worker& worker, BoundList& list) {
+                                  std::uint32_t query, Worker& worker, BoundList& list,
+                                  bool trial) {
   sieve_.measure(request, pieces, query, worker.bench);
   seed(request, pieces, query, worker);
   const ScanMask& mask = request.masks[request.queries[query].mask];
@@ -445,7 +465,7 @@ std::uint64_t CoarseScanner::sift(const ScanRequest& request, std::span<const Pi
       for (std::uint32_t word = 0; word * 64 < piece.rows; ++word) {
         left += static_cast<std::uint64_t>(std::popcount(worker.bits[word]));
       }
-      if (left != 0) {
+      if (left != 0 && !trial) {
         scan_one(request, piece, query, worker.bits.data(),
                  reach_of(probes_[query], thresholds_[query].get()), worker, list);
       }
