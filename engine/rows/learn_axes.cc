@@ -181,8 +181,8 @@ std::vector<float> choose(const Centred& centred, std::uint32_t rows, std::uint3
   for (std::uint32_t a = 0; a < kept; ++a) {
     std::copy_n(&directions[std::size_t{spreads[a].direction} * centred.padded], dim,
                 &axes[std::size_t{a} * dim]);
-    const double most = centred.unit * std::min(spreads[a].most,
-                                                kDeviations * std::sqrt(spreads[a].square));
+    const double most =
+        centred.unit * std::min(spreads[a].most, kDeviations * std::sqrt(spreads[a].square));
     // Sixteen significant bits, and nothing that underflows.
     const auto bits = std::bit_cast<std::uint32_t>(static_cast<float>(most / 127.0));
     const float step = std::bit_cast<float>((bits + 0xffu) & ~0xffu);

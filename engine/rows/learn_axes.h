@@ -24,7 +24,8 @@ struct AxesSample {
 };
 
 // Null when `stopping` said so, or when the sample has nothing to learn from (all rows equal, or
-// too large for floats). May throw std::bad_alloc. Takes about count * dim * 6 * 160 multiplications.
+// too large for floats). May throw std::bad_alloc. Takes about count * dim * 6 * 160
+// multiplications.
 [[nodiscard]] std::shared_ptr<const SketchAxes> learn_axes(const RowShape& shape,
                                                            const AxesSample& sample,
                                                            const std::function<bool()>& stopping);

@@ -193,8 +193,7 @@ void SketchAxes::see(float* y, double input_error, SketchPoint& point) const {
                       (static_cast<double>(padded_) / 8.0 + 4.0) * kUnit * kSumSlack * whole;
   const double skew = defect_ * (1.0 + defect_) * whole;
   const double off = sums + skew + 0x1p-60;
-  const Interval first =
-      left_out(whole, std::sqrt(square_of(point.along, kSketchFirst)), off);
+  const Interval first = left_out(whole, std::sqrt(square_of(point.along, kSketchFirst)), off);
   const Interval all = left_out(whole, std::sqrt(square_of(point.along, count_)), off);
   point.left_first = first.middle;
   point.left_first_error = first.half;

@@ -38,7 +38,7 @@ struct SketchPoint {
   double left_error = 0.0;
   double extra = 0.0;
   double extra_error = 0.0;
-  double error = 0.0;  // of `along`, and of the vector itself
+  double error = 0.0;   // of `along`, and of the vector itself
   bool served = false;  // false: out of the range of floats, or longer than `largest`
 };
 

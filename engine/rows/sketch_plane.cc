@@ -121,9 +121,9 @@ void SketchPlane::set(std::uint32_t row, const SketchPoint& point) {
     const double left_off = left_error + rounding(left_middle, left);
     base = static_cast<float>(stripe.squares +
                               static_cast<double>(left) * static_cast<double>(left) + extra_square);
-    reach = round_up((std::sqrt(stripe.errors + left_off * left_off + extra_off * extra_off) +
-                      point.error) *
-                     kDoubleSlack);
+    reach = round_up(
+        (std::sqrt(stripe.errors + left_off * left_off + extra_off * extra_off) + point.error) *
+        kDoubleSlack);
   };
   describe(first, point.left_first, point.left_first_error, bases_[row], lefts_[row],
            reaches_[row]);

@@ -22,6 +22,7 @@
 #include "engine/scan/coarse_bounds.h"
 #include "engine/scan/coarse_kernels.h"
 #include "engine/scan/kernels.h"
+#include "engine/scan/scan_cut.h"
 #include "engine/scan/sift_choice.h"
 #include "engine/scan/sketch_sieve.h"
 
@@ -29,17 +30,10 @@ namespace vecserve::engine {
 
 namespace {
 
-// A piece is what a worker takes at once and between which a stop is seen: some 100 us of one
-// query.
-constexpr std::size_t kPieceBytes = std::size_t{512} << 10;
 // Rows of the first kernel call of a query's scan, before there is a threshold; each later call
 // takes twice as many, up to kRowsMax. Multiples of 64.
 constexpr std::uint32_t kRowsFirst = 64;
 constexpr std::uint32_t kRowsMax = 512;
-// Rows that one query is sifted over at a time: what is measured of them, and for several queries
-// their sketches too, stay in the second level cache in between.
-constexpr std::uint32_t kStretchRowsOne = 65'536;
-constexpr std::uint32_t kStretchRowsMany = 16'384;
 
 // When sketches let more than this share of the rows pass, they are not worth reading: what passes
 // is read from the coarse plane row by row, which for one query costs two to three times what it
@@ -50,21 +44,6 @@ constexpr double kShareMany = 0.06;
 constexpr std::uint32_t kSeedsMax = 1024;
 // Rows looked at for each row of the answer: the nearest by sixteen axes are not quite the nearest.
 constexpr std::uint32_t kSeedsPerRow = 8;
-
-// Consecutive pieces, all of them in blocks with sketches or none; what a worker takes at once.
-struct Stretch {
-  std::uint32_t first = 0;
-  std::uint32_t count = 0;
-  std::uint32_t rows = 0;
-  bool sketched = false;
-};
-
-// Neighbouring queries with the same mask.
-struct Group {
-  std::uint32_t first = 0;
-  std::uint32_t count = 0;
-  std::uint32_t mask = 0;
-};
 
 // Whether sketches are still read for a group of queries.
 struct Sifting {
@@ -108,7 +87,6 @@ class CoarseScanner final : public Scanner {
   void cut(const ScanRequest& request);
   void run(const ScanRequest& request, std::uint32_t threads);
   [[nodiscard]] bool stop_now(const ScanRequest& request);
-  void cut_stretches(std::uint32_t threads, std::size_t queries);
   void visit(const ScanRequest& request, const Stretch& stretch, const Group& group, Worker& worker,
              std::vector<BoundList>& lists);
   void scan_rows(const ScanRequest& request, const Piece& piece, const Group& group, Worker& worker,
@@ -161,33 +139,8 @@ bool CoarseScanner::serves(const ScanRequest& request) const {
 }
 
 void CoarseScanner::cut(const ScanRequest& request) {
-  pieces_.clear();
-  const auto fits = static_cast<std::uint32_t>(
-      std::max<std::size_t>(1, kPieceBytes / stride_ / kTileRows) * kTileRows);
-  for (std::uint32_t b = 0; b < request.blocks.size(); ++b) {
-    const bool wanted = std::any_of(
-        request.masks.begin(), request.masks.end(),
-        [b](const ScanMask& mask) { return mask.words[b] != nullptr && mask.eligible[b] != 0; });
-    const std::uint32_t count = wanted ? request.blocks[b].count : 0;
-    std::uint32_t first = 0;
-    if (sieving_ && sieve_.covers(request.blocks[b])) {
-      // A multiple of 64, or all.
-      const std::uint32_t there = request.blocks[b].sketch->count();
-      first = there >= count ? count : there / kTileRows * kTileRows;
-      if (first != 0) pieces_.push_back({b, 0, first, true});
-    }
-    for (; first < count; first += fits) {
-      pieces_.push_back({b, first, std::min(fits, count - first), false});
-    }
-  }
-  groups_.clear();
-  for (std::uint32_t q = 0; q < request.queries.size(); ++q) {
-    const std::uint32_t mask = request.queries[q].mask;
-    if (groups_.empty() || groups_.back().mask != mask || groups_.back().count == kCoarseQueries) {
-      groups_.push_back({q, 0, mask});
-    }
-    ++groups_.back().count;
-  }
+  cut_pieces(request, sieving_ ? sieve_.axes() : nullptr, stride_, pieces_);
+  cut_groups(request, kCoarseQueries, groups_);
   if (sifting_size_ < groups_.size()) {
     sifting_ = std::make_unique<Sifting[]>(groups_.size());
     sifting_size_ = groups_.size();
@@ -202,26 +155,6 @@ void CoarseScanner::cut(const ScanRequest& request) {
     sifting_[g].on.store(on, std::memory_order_relaxed);
     sifting_[g].seen.store(0, std::memory_order_relaxed);
     sifting_[g].passed.store(0, std::memory_order_relaxed);
-  }
-}
-
-void CoarseScanner::cut_stretches(std::uint32_t threads, std::size_t queries) {
-  std::uint64_t rows = 0;
-  for (const Piece& piece : pieces_) rows += piece.rows;
-  const std::uint32_t most = queries == 1 ? kStretchRowsOne : kStretchRowsMany;
-  // One for each thread at least.
-  const std::uint64_t share = rows / threads + 1;
-  stretches_.clear();
-  for (std::uint32_t p = 0; p < pieces_.size(); ++p) {
-    const bool sketched = sieving_ && pieces_[p].sketched;
-    Stretch* const last = stretches_.empty() ? nullptr : &stretches_.back();
-    if (last != nullptr && sketched && last->sketched &&
-        last->rows + pieces_[p].rows <= std::min<std::uint64_t>(most, share)) {
-      ++last->count;
-      last->rows += pieces_[p].rows;
-    } else {
-      stretches_.push_back({p, 1, pieces_[p].rows, sketched});
-    }
   }
 }
 
@@ -278,7 +211,7 @@ void CoarseScanner::run(const ScanRequest& request, std::uint32_t threads) {
     workers_.push_back(std::make_unique<Worker>());
   }
   for (std::uint32_t w = 0; w < threads; ++w) workers_[w]->counts = {};
-  cut_stretches(threads, request.queries.size());
+  cut_stretches(pieces_, request.queries.size(), threads, stretches_);
   const bool by_queries = groups_.size() >= std::size_t{2} * threads;
   const std::size_t list_sets = by_queries ? 1 : threads;
   for (std::size_t w = 0; w < list_sets; ++w) {

@@ -1,4 +1,5 @@
-// The choice among the sketch kernels. Called when a scanner is made. Any thread; pure.
+// The choice among the sketch kernels. Called when a scanner is made, which keeps what it gets.
+// Any thread; pure.
 // Always holds: the generic table is last and is what any machine falls back to.
 #include "engine/scan/sketch_kernels.h"
 

@@ -10,19 +10,12 @@
 #include <vector>
 
 #include "engine/rows/sketch_plane.h"
+#include "engine/scan/scan_cut.h"
 #include "engine/scan/scanner.h"
 #include "engine/scan/sketch_bounds.h"
 #include "engine/scan/sketch_kernels.h"
 
 namespace vecserve::engine {
-
-// Rows of one block, `first` a multiple of 64.
-struct Piece {
-  std::uint32_t block = 0;
-  std::uint32_t first = 0;
-  std::uint32_t rows = 0;
-  bool sketched = false;  // along the axes of the request
-};
 
 // What one worker has measured of one query over one stretch of pieces.
 struct SieveBench {
@@ -43,6 +36,7 @@ class SketchSieve {
   [[nodiscard]] bool covers(const ScanBlock& block) const {
     return block.sketch != nullptr && &block.sketch->axes() == axes_;
   }
+  [[nodiscard]] const SketchAxes* axes() const { return axes_; }
   [[nodiscard]] bool serves(std::uint32_t query) const { return queries_[query].served; }
 
   // Measures all rows of the pieces, which lie in blocks that are covered. May throw

@@ -1,5 +1,6 @@
 // See sketches.h.
-// The test's thread. Always holds: the same rows give the same sketches.
+// The test's thread. Learning needs 256 rows; with fewer, the axes are coordinates. Always holds:
+// the same rows give the same sketches.
 #include "tests/support/sketches.h"
 
 #include <algorithm>

@@ -1,5 +1,6 @@
 // Checks the choice in engine/scan/sketch_kernels: it goes no further than the float table that was
-// forced, and ends with one that runs everywhere. Single-threaded.
+// forced, and ends with one that runs everywhere. What the tables compute is in
+// tests/conformance/sketch_kernels_test.cc. Single-threaded.
 #include "engine/scan/sketch_kernels.h"
 
 #include <catch2/catch.hpp>

@@ -1,0 +1,81 @@
+// See scan_cut.h.
+// On the scanning thread, once for each request. Always holds: time in proportion to blocks and
+// queries, not to rows.
+#include "engine/scan/scan_cut.h"
+
+#include <algorithm>
+
+#include "engine/scan/kernels.h"
+
+namespace vecserve::engine {
+
+namespace {
+
+// A piece is what is read between two looks at whether to stop: some 100 us of one query.
+constexpr std::size_t kPieceBytes = std::size_t{512} << 10;
+// Rows that one query is sifted over at a time: what is measured of them, and for several queries
+// their sketches too, stay in the second level cache in between.
+constexpr std::uint32_t kStretchRowsOne = 65'536;
+constexpr std::uint32_t kStretchRowsMany = 16'384;
+
+}  // namespace
+
+std::uint32_t piece_rows(std::size_t stride) {
+  const std::size_t tiles = std::max<std::size_t>(1, kPieceBytes / stride / kTileRows);
+  return static_cast<std::uint32_t>(tiles * kTileRows);
+}
+
+void cut_pieces(const ScanRequest& request, const SketchAxes* axes, std::size_t stride,
+                std::vector<Piece>& pieces) {
+  pieces.clear();
+  const std::uint32_t fits = piece_rows(stride);
+  for (std::uint32_t b = 0; b < request.blocks.size(); ++b) {
+    const ScanBlock& block = request.blocks[b];
+    const bool wanted = std::any_of(
+        request.masks.begin(), request.masks.end(),
+        [b](const ScanMask& mask) { return mask.words[b] != nullptr && mask.eligible[b] != 0; });
+    const std::uint32_t count = wanted ? block.count : 0;
+    std::uint32_t first = 0;
+    if (axes != nullptr && block.sketch != nullptr && &block.sketch->axes() == axes) {
+      // All, or a multiple of 64.
+      const std::uint32_t there = block.sketch->count();
+      first = there >= count ? count : there / kTileRows * kTileRows;
+      if (first != 0) pieces.push_back({b, 0, first, true});
+    }
+    for (; first < count; first += fits) {
+      pieces.push_back({b, first, std::min(fits, count - first), false});
+    }
+  }
+}
+
+void cut_stretches(const std::vector<Piece>& pieces, std::size_t queries, std::uint32_t threads,
+                   std::vector<Stretch>& stretches) {
+  std::uint64_t rows = 0;
+  for (const Piece& piece : pieces) rows += piece.rows;
+  const std::uint64_t most = std::min<std::uint64_t>(
+      queries == 1 ? kStretchRowsOne : kStretchRowsMany, rows / threads + 1);
+  stretches.clear();
+  for (std::uint32_t p = 0; p < pieces.size(); ++p) {
+    const Piece& piece = pieces[p];
+    Stretch* const last = stretches.empty() ? nullptr : &stretches.back();
+    if (last != nullptr && piece.sketched && last->sketched && last->rows + piece.rows <= most) {
+      ++last->count;
+      last->rows += piece.rows;
+    } else {
+      stretches.push_back({p, 1, piece.rows, piece.sketched});
+    }
+  }
+}
+
+void cut_groups(const ScanRequest& request, std::uint32_t most, std::vector<Group>& groups) {
+  groups.clear();
+  for (std::uint32_t q = 0; q < request.queries.size(); ++q) {
+    const std::uint32_t mask = request.queries[q].mask;
+    if (groups.empty() || groups.back().mask != mask || groups.back().count == most) {
+      groups.push_back({q, 0, mask});
+    }
+    ++groups.back().count;
+  }
+}
+
+}  // namespace vecserve::engine

@@ -1,0 +1,52 @@
+// How a request is cut: its rows into pieces and stretches of pieces, its queries into groups.
+// Comes before anything is read; workers of the coarse scanner take a stretch and a group at a
+// time. Pure, on the scanning thread. Always holds: pieces hold every row of every block that some
+// query may find, once and in order; stretches and groups cover pieces and queries likewise.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "engine/scan/scanner.h"
+
+namespace vecserve::engine {
+
+// Rows of one block, `first` a multiple of 64.
+struct Piece {
+  std::uint32_t block = 0;
+  std::uint32_t first = 0;
+  std::uint32_t rows = 0;
+  bool sketched = false;  // along the axes of the request
+};
+
+// Consecutive pieces, all of them with sketches or a single one without.
+struct Stretch {
+  std::uint32_t first = 0;
+  std::uint32_t count = 0;
+  std::uint32_t rows = 0;
+  bool sketched = false;
+};
+
+// Neighbouring queries with the same mask.
+struct Group {
+  std::uint32_t first = 0;
+  std::uint32_t count = 0;
+  std::uint32_t mask = 0;
+};
+
+// Rows of a piece without sketches, whose codes are `stride` bytes each.
+[[nodiscard]] std::uint32_t piece_rows(std::size_t stride);
+
+// Rows that are sketched along `axes` (null: none are) come in one piece to a block; others in
+// pieces of piece_rows(stride). All of these may throw std::bad_alloc.
+void cut_pieces(const ScanRequest& request, const SketchAxes* axes, std::size_t stride,
+                std::vector<Piece>& pieces);
+// Stretches that stay in the caches of a core while one query, or one after the other, is sifted
+// over them, and at least one for each thread.
+void cut_stretches(const std::vector<Piece>& pieces, std::size_t queries, std::uint32_t threads,
+                   std::vector<Stretch>& stretches);
+// Groups of at most `most` queries.
+void cut_groups(const ScanRequest& request, std::uint32_t most, std::vector<Group>& groups);
+
+}  // namespace vecserve::engine
