@@ -86,7 +86,8 @@ TEST_CASE("sketch keeper: sketches what is there, and answers stay the same", "[
       const SearchResult result = found(core, k);
       CHECK(result.neighbors == found(plain, k).neighbors);
       CHECK(result.certified[0] == 1);
-      CHECK(result.reads.sketch == 700);
+      // So many answers cannot be told apart by sketches: they are not even read.
+      CHECK(result.reads.sketch == (k <= 10 ? 700 : 0));
     }
     CHECK(found(core, 1).reads.coarse < 350);
     CHECK(found(plain, 1).reads.sketch == 0);
