@@ -147,6 +147,10 @@ void Client::cancel(CallId call) {
   core_->cancel(call);
 }
 
+void Client::recall(CallId call, Recall what) {
+  core_->recall(call, what == Recall::if_waiting);
+}
+
 // ---- the database
 // --------------------------------------------------------------------------------
 

@@ -102,12 +102,13 @@ void ClientCore::send(const ClientCallPtr& call, ClientLink& link) {
   link.write(call, call->frame);
 }
 
-void ClientCore::send_cancel(ClientLink& link, std::uint64_t target) {
+void ClientCore::send_cancel(ClientLink& link, std::uint64_t target, bool waiting_only) {
   RequestEnvelope envelope;
   envelope.verb = Verb::cancel;
   envelope.id = next_id_.fetch_add(1, std::memory_order_relaxed);
   auto bytes = std::make_shared<std::string>();
-  if (encode_request(envelope, CancelRequest{target}, frame_bytes_max_, *bytes).ok()) {
+  if (encode_request(envelope, CancelRequest{target, waiting_only}, frame_bytes_max_, *bytes)
+          .ok()) {
     link.write(bytes, *bytes);
   }
 }
@@ -249,6 +250,18 @@ void ClientCore::cancel_now(CallId id) {
   const ClientCallPtr call = found->second;
   if (call->link != nullptr && call->link->up()) send_cancel(*call->link, id);
   fail(call, {StatusCode::cancelled, "the caller cancelled it"});
+  place_waiting();
+}
+
+void ClientCore::recall_now(CallId id, bool waiting_only) {
+  const auto found = calls_.find(id);
+  if (found == calls_.end()) return;
+  const ClientCallPtr call = found->second;
+  if (call->link != nullptr && call->link->up()) {
+    return send_cancel(*call->link, id, waiting_only);
+  }
+  // It is not out, or its connection is lost: no server will say anything about it.
+  fail(call, {StatusCode::cancelled, "the caller took it back"});
   place_waiting();
 }
 

@@ -179,6 +179,13 @@ void ClientCore::cancel(CallId call) {
   if (!closed_) asio::post(io_, [this, call] { cancel_now(call); });
 }
 
+void ClientCore::recall(CallId call, bool waiting_only) {
+  const std::lock_guard lock(mutex_);
+  if (!closed_) {
+    asio::post(io_, [this, call, waiting_only] { recall_now(call, waiting_only); });
+  }
+}
+
 RequestId ClientCore::next_request_id() {
   return {client_id_, next_sequence_.fetch_add(1, std::memory_order_relaxed)};
 }

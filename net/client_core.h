@@ -42,6 +42,7 @@ class ClientCore {
   CallId begin(Verb verb, const RequestBody& body, const CallOptions& options, Deadline deadline,
                ClientCall::Done done);
   void cancel(CallId call);
+  void recall(CallId call, bool waiting_only);
   void close();
 
   // A request id for a write that brings none.
@@ -68,7 +69,7 @@ class ClientCore {
   void place_waiting();
   [[nodiscard]] ClientLink* link_for(const ClientCall& call);
   void send(const ClientCallPtr& call, ClientLink& link);
-  void send_cancel(ClientLink& link, std::uint64_t target);
+  void send_cancel(ClientLink& link, std::uint64_t target, bool waiting_only = false);
   void on_up(ClientLink& link, const HelloReply& hello);
   void on_reply(ClientLink& link, Reply& reply);
   void on_down(ClientLink& link, const Status& why);
@@ -78,6 +79,7 @@ class ClientCore {
   void leave_link(ClientCall& call);
   void count_links();
   void cancel_now(CallId id);
+  void recall_now(CallId id, bool waiting_only);
   void arm_timer();
   void on_timer();
   void stop_now();

@@ -352,7 +352,7 @@ void Conversation::drained() {
 }
 
 void Conversation::cancel(const Arrived& arrived) {
-  const std::uint64_t target = std::get<CancelRequest>(arrived.request).target;
+  const auto& [target, waiting_only] = std::get<CancelRequest>(arrived.request);
   std::shared_ptr<Work> work;
   Dispatch* dispatch = nullptr;
   std::shared_ptr<ScanTask> paused;
@@ -369,7 +369,7 @@ void Conversation::cancel(const Arrived& arrived) {
       }
     }
   }
-  if (work != nullptr) static_cast<void>(dispatch->cancel(*work));
+  if (work != nullptr) static_cast<void>(dispatch->cancel(*work, waiting_only));
   if (paused != nullptr) {
     Outcome outcome;
     outcome.status = Status(StatusCode::cancelled, "cancelled by the client");

@@ -107,12 +107,13 @@ std::optional<Refusal> Dispatch::submit(std::shared_ptr<Work> work) {
   return std::nullopt;
 }
 
-bool Dispatch::cancel(Work& work) {
+bool Dispatch::cancel(Work& work, bool waiting_only) {
   std::shared_ptr<Work> gone;
   Load load;
   {
     const std::lock_guard lock(state_->mutex);
     if (work.place_ == Work::Place::running) {
+      if (waiting_only) return false;
       if (work.cancelled_.exchange(true)) return true;
       State::Running& slot = state_->running[work.slot_];
       if (--slot.wanted == 0) slot.batch->stop->cancel();

@@ -99,8 +99,9 @@ class Dispatch {
   [[nodiscard]] std::optional<Refusal> submit(std::shared_ptr<Work> work);
 
   // A queued work is finished as cancelled before this returns; a running one when its batch is
-  // done, which is stopped early if nobody in it is left. False: it is not in the core any more.
-  bool cancel(Work& work);
+  // done, which is stopped early if nobody in it is left; with `waiting_only` it is left alone
+  // then. False: it is not in the core any more, or left alone.
+  bool cancel(Work& work, bool waiting_only = false);
   // All works of a peer, such as one that hung up.
   void cancel_all(Peer& peer);
 

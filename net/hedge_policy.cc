@@ -1,8 +1,8 @@
-// The decisions. Score of a replica: what a call there may expect, (open calls + 1) times the usual
-// time of serving one, and never less per call than the age of its oldest open one. A cancelled
-// loser counts with its age until the replica answers anything: without that, cancelling would
-// empty a stalled replica's queue and make it look like the best choice. Driven by HedgedClient or
-// the simulation; see the header.
+// The decisions. A replica's score is what a call there may expect: its turn, and, while nothing
+// comes back from it for longer than usual, as long again and more, for what has lasted goes on
+// lasting. Cancelled losers stay in the books until their server says what became of them: without
+// that, cancelling would empty a stalled replica's queue and make it look like the best choice.
+// Driven by HedgedClient or the simulation; see the header.
 #include "net/hedge_policy.h"
 
 #include <algorithm>
@@ -14,18 +14,35 @@ namespace vecserve::net {
 namespace {
 
 constexpr Duration kRefreshEvery = std::chrono::milliseconds(100);
-// The age of a cancelled loser counts half after this time: a silent replica is tried again soon.
-constexpr Duration kSuspicionHalf = std::chrono::milliseconds(5);
 // Weight of one call in the share of calls that waited: some 500 calls are remembered.
 constexpr double kWaitingWeight = 0.002;
 // Waiting less than this share of being served is the way through an idle server.
 constexpr double kWaitingMin = 0.1;
 constexpr double kMeanWeight = 0.02;  // of one call in the usual time of serving
-// No answer at all for so many usual times: what waits there is stuck, not just in a queue.
+// A replica is silent when it has calls and answers none for so many usual times of serving; it
+// is then taken to stay so for so many times as long as it has been. Simulated with calls of which
+// one in a hundred takes ten times as long: half or twice as much of either costs a tenth of the
+// gain at p99.9.
 constexpr double kSilentServices = 2.0;
+constexpr double kSilenceGoesOn = 3.0;
+// A second copy goes out only if it can expect to need this share of what the first still needs: it
+// joins a queue at its end.
+constexpr double kBetterShare = 0.5;
 // Below this load the work of a second copy that runs in vain is time nobody else wanted;
 // simulated, it stays below 5 % of all work.
 constexpr double kIdleLoad = 0.45;
+// A call that runs has cost something, and what it still needs is likely less than what a second
+// one would: only beyond the quantile 1 - budget / 100 of the times of serving is it stuck.
+constexpr double kStuckParts = 100.0;
+// A call that waits is hedged at the quantile 1 - budget, or, while less than this share of the
+// bucket is left, at 1 - budget / 5: that keeps the rest for when it matters.
+constexpr double kReserveShare = 0.25;
+constexpr double kLateParts = 5.0;
+// What a copy that was taken back before it ran gives back of its token: it cost messages only.
+constexpr double kTakenBack = 0.75;
+// A call that was not hedged, for want of a token or of a better replica, asks again so many usual
+// times of serving later.
+constexpr double kAskAgainServices = 2.0;
 
 double us_of(Duration time) {
   return static_cast<double>(time.count()) * 1e-3;
@@ -38,8 +55,12 @@ HedgePolicy::HedgePolicy(const HedgePolicyOptions& options)
       replicas_(std::max<std::uint32_t>(options.replicas, 1)),
       delays_(std::max<std::uint32_t>(options.cost_classes, 1)),
       late_delays_(delays_.size()),
+      stuck_delays_(delays_.size()),
       tokens_(options.bucket_max / 2.0),
       random_(options.seed) {
+  for (std::size_t i = 0; i < delays_.size(); ++i) {
+    services_.push_back(std::make_unique<SurvivalEstimate>());
+  }
   for (Replica& replica : replicas_) {
     for (std::size_t i = 0; i < delays_.size(); ++i) {
       replica.latencies.push_back(std::make_unique<SurvivalEstimate>());
@@ -47,18 +68,24 @@ HedgePolicy::HedgePolicy(const HedgePolicyOptions& options)
   }
 }
 
-double HedgePolicy::suspicion(const Replica& replica, TimePoint now) {
-  if (replica.suspect_us <= 0.0) return 0.0;
-  const double halves = us_of(now - replica.suspect_at) / us_of(kSuspicionHalf);
-  return replica.suspect_us * std::exp2(-std::max(0.0, halves));
+std::uint64_t HedgePolicy::ahead_of(const HedgedCall::Copy& copy) const {
+  const Replica& replica = replicas_[copy.replica];
+  const auto begin = replica.open.begin();
+  const auto end = begin + static_cast<std::ptrdiff_t>(copy.number - replica.first_open);
+  return static_cast<std::uint64_t>(
+      std::count_if(begin, end, [](const std::optional<TimePoint>& sent) { return !!sent; }));
 }
 
-double HedgePolicy::score(const Replica& replica, TimePoint now) const {
-  double expected_us = std::max({1.0, replica.mean_us, suspicion(replica, now)});
-  if (!replica.open.empty() && replica.open.front()) {
-    expected_us = std::max(expected_us, us_of(now - *replica.open.front()));
-  }
-  return expected_us * (1.0 + static_cast<double>(replica.open_count));
+double HedgePolicy::turn_us(const Replica& replica, std::uint64_t ahead, TimePoint now) {
+  const double mean_us = std::max(1.0, replica.mean_us);
+  const double turn_us = mean_us * (1.0 + static_cast<double>(ahead) / replica.batch_works);
+  if (replica.open.empty() || !replica.open.front()) return turn_us;
+  const double silent_us = us_of(now - std::max(replica.answered_at, *replica.open.front()));
+  return turn_us + (silent_us > kSilentServices * mean_us ? kSilenceGoesOn * silent_us : 0.0);
+}
+
+double HedgePolicy::score(const Replica& replica, TimePoint now) {
+  return turn_us(replica, replica.open_count, now);
 }
 
 std::uint32_t HedgePolicy::choose(TimePoint now, std::optional<std::uint32_t> without) {
@@ -88,8 +115,8 @@ void HedgePolicy::send(HedgedCall& call, std::uint32_t index, TimePoint now) {
 
 void HedgePolicy::close(HedgedCall& call, std::uint32_t copy) {
   HedgedCall::Copy& sent = call.copies[copy];
-  if (!sent.open) return;
-  sent.open = false;
+  if (!sent.open && !sent.lost) return;
+  sent.open = sent.lost = false;
   Replica& replica = replicas_[sent.replica];
   replica.open[static_cast<std::size_t>(sent.number - replica.first_open)].reset();
   --replica.open_count;
@@ -118,12 +145,14 @@ void HedgePolicy::refresh(TimePoint now) {
       };
       take(0.5, median);
       take(1.0 - options_.budget, lowest);
-      take(1.0 - options_.budget / 5.0, lowest_late);
+      take(1.0 - options_.budget / kLateParts, lowest_late);
     }
     const auto clamped = [&](const std::optional<Duration>& value) {
       const Duration low = std::max(options_.delay_min, median ? *median * 2 : Duration(0));
       return value ? std::optional(std::min(std::max(*value, low), options_.delay_max)) : value;
     };
+    services_[cost]->refresh(now);
+    stuck_delays_[cost] = clamped(services_[cost]->quantile(1.0 - options_.budget / kStuckParts));
     delays_[cost] = clamped(lowest);
     late_delays_[cost] = clamped(lowest_late);
   }
@@ -147,15 +176,23 @@ HedgedCall HedgePolicy::begin(TimePoint now, std::uint32_t cost_class, bool hedg
   return call;
 }
 
-// Servers take calls in order: the oldest open ones, as many as ride in a batch, are running.
-bool HedgePolicy::runs(const HedgedCall::Copy& copy) const {
+// Servers take calls in order: the oldest open ones, as many as ride in a batch, are running, from
+// when they came or the replica last answered. nullopt: it waits.
+std::optional<TimePoint> HedgePolicy::runs_since(const HedgedCall::Copy& copy) const {
   const Replica& replica = replicas_[copy.replica];
-  std::uint64_t ahead = 0;
-  for (std::uint64_t i = replica.first_open; i < copy.number; ++i) {
-    ahead += replica.open[static_cast<std::size_t>(i - replica.first_open)] ? 1u : 0u;
-    if (static_cast<double>(ahead) >= replica.batch_works) return false;
+  if (static_cast<double>(ahead_of(copy)) >= replica.batch_works) return std::nullopt;
+  return std::max(copy.sent, replica.answered_at);
+}
+
+// The moment before which a second copy of the call is too early.
+TimePoint HedgePolicy::due(const HedgedCall& call) const {
+  const HedgedCall::Copy& first = call.copies[0];
+  if (const std::optional<TimePoint> since = runs_since(first)) {
+    if (load() < kIdleLoad) return TimePoint::min();
+    return *since + stuck_delays_[call.cost_class].value_or(Duration(0));
   }
-  return true;
+  if (tokens_ >= options_.bucket_max * kReserveShare) return TimePoint::min();
+  return first.sent + late_delays_[call.cost_class].value_or(Duration(0));
 }
 
 std::optional<std::uint32_t> HedgePolicy::hedge(HedgedCall& call, TimePoint now) {
@@ -166,28 +203,23 @@ std::optional<std::uint32_t> HedgePolicy::hedge(HedgedCall& call, TimePoint now)
     ++stats_.loaded;
     return std::nullopt;
   }
-  // A copy that waits in a queue is cancelled for nothing; one that runs has cost something, and
-  // what it still needs is likely less than what a second one would. So, unless the replicas are
-  // idle anyway, second copies at p95 are for calls stuck behind a silent replica's running one,
-  // and all others are hedged late, beyond p99: that keeps the budget for when it matters.
-  const std::optional<Duration>& late = late_delays_[call.cost_class];
-  const TimePoint late_at = call.copies[0].sent + late.value_or(Duration(0));
-  const Replica& primary = replicas_[call.copies[0].replica];
-  const bool silent =
-      us_of(now - primary.answered_at) > kSilentServices * std::max(1.0, primary.mean_us);
-  const bool idle = load() < kIdleLoad;
-  if (now < late_at && !idle && (!silent || runs(call.copies[0]))) {
-    call.hedge_at = late_at;
+  const TimePoint due_at = due(call);
+  if (now < due_at) {
+    call.hedge_at = due_at;
     return std::nullopt;
   }
-  if (tokens_ < 1.0) {
-    ++stats_.no_budget;
-    return std::nullopt;
-  }
-  const std::uint32_t replica = choose(now, call.copies[0].replica);
+  const HedgedCall::Copy& first = call.copies[0];
+  const Replica& primary = replicas_[first.replica];
+  const std::uint32_t replica = choose(now, first.replica);
   // A replica that is no better than waiting on would only be made worse.
-  if (score(replicas_[replica], now) >= score(replicas_[call.copies[0].replica], now)) {
-    ++stats_.loaded;
+  const double left_us = turn_us(primary, ahead_of(first), now);
+  const bool better = score(replicas_[replica], now) < kBetterShare * left_us;
+  if (!better || tokens_ < 1.0) {
+    if (!call.held_back) ++(better ? stats_.no_budget : stats_.loaded);
+    call.held_back = true;
+    const double again_us = kAskAgainServices * std::max(1.0, primary.mean_us);
+    call.hedge_at = now + std::clamp(Duration(static_cast<Duration::rep>(again_us * 1e3)),
+                                     options_.delay_min, options_.delay_max);
     return std::nullopt;
   }
   tokens_ -= 1.0;
@@ -214,13 +246,13 @@ void HedgePolicy::answered(HedgedCall& call, std::uint32_t copy, TimePoint now,
   const Duration latency = now - sent.sent;
   replica.latencies[call.cost_class]->answered(latency);
   replica.answered_at = now;
-  replica.suspect_us = 0.0;  // it shows life
   const Duration served = times.served.count() > 0 ? times.served : latency;
   replica.mean_us += kMeanWeight * (us_of(served) - replica.mean_us);
   const bool waited = us_of(times.waited) > kWaitingMin * us_of(times.served);
   replica.waiting_share += kWaitingWeight * ((waited ? 1.0 : 0.0) - replica.waiting_share);
   replica.batch_works += kWaitingWeight * (std::max(1.0, times.batch_works) - replica.batch_works);
-  if (copy == 1) ++stats_.hedge_wins;
+  services_[call.cost_class]->answered(served);
+  if (copy > 0) ++stats_.hedge_wins;
   close(call, copy);
 }
 
@@ -235,29 +267,36 @@ void HedgePolicy::failed(HedgedCall& call, std::uint32_t copy) {
 }
 
 std::optional<std::uint32_t> HedgePolicy::retry(HedgedCall& call, TimePoint now) {
-  if (call.copy_count != 1 || replicas_.size() < 2 || !may_retry()) return std::nullopt;
-  const std::uint32_t replica = choose(now, call.copies[0].replica);
+  if (call.copy_count >= call.copies.size() || replicas_.size() < 2) return std::nullopt;
+  // What was taken back for the sake of the one that failed has a copy to its credit.
+  if (call.copy_count == 2 && !call.taken_back) return std::nullopt;
+  if (call.copy_count == 1 && !may_retry()) return std::nullopt;
+  const std::uint32_t replica = choose(now, call.copies[call.copy_count - 1].replica);
   call.hedge_at.reset();
   send(call, replica, now);
   return replica;
 }
 
 void HedgePolicy::given_up(HedgedCall& call, std::uint32_t copy, TimePoint now) {
-  const HedgedCall::Copy& sent = call.copies[copy];
+  HedgedCall::Copy& sent = call.copies[copy];
   if (!sent.open) return;
-  Replica& replica = replicas_[sent.replica];
-  replica.latencies[call.cost_class]->given_up(now - sent.sent);
-  // Jumps to the age, comes down with time, and goes with the next answer.
-  replica.suspect_us = std::max(us_of(now - sent.sent), suspicion(replica, now));
-  replica.suspect_at = now;
-  close(call, copy);
+  replicas_[sent.replica].latencies[call.cost_class]->given_up(now - sent.sent);
+  sent.open = false;
+  sent.lost = true;
 }
 
-void HedgePolicy::loser_ended(LoserState state) {
+void HedgePolicy::loser_ended(HedgedCall& call, std::uint32_t copy, TimePoint now,
+                              LoserState state) {
+  HedgedCall::Copy& sent = call.copies[copy];
+  if (sent.open) given_up(call, copy, now);
+  if (!sent.lost) return;
+  close(call, copy);
   switch (state) {
     case LoserState::queued:
       ++stats_.cancelled_queued;
-      break;
+      tokens_ = std::min(options_.bucket_max, tokens_ + kTakenBack);
+      call.taken_back = true;
+      return;
     case LoserState::running:
       ++stats_.cancelled_running;
       break;
@@ -265,6 +304,7 @@ void HedgePolicy::loser_ended(LoserState state) {
       ++stats_.wasted;
       break;
   }
+  replicas_[sent.replica].answered_at = now;
 }
 
 std::optional<Duration> HedgePolicy::delay(std::uint32_t cost_class) const {

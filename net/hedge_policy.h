@@ -2,7 +2,8 @@
 // of HedgedClient (include/vecserve/hedge.h), without a socket or a clock. The simulation in
 // tools/hedge drives the same code. Not thread-safe: whoever drives it locks.
 // Always holds: a write gets one copy; copies beyond the first are at most budget * calls + the
-// bucket; nothing is hedged while a refusal is fresh or the replicas are loaded beyond load_max.
+// bucket, of which one counts a quarter when its call's other copy was taken back before it ran;
+// nothing is hedged while a refusal is fresh or the replicas are loaded beyond load_max.
 #pragma once
 
 #include <array>
@@ -52,11 +53,14 @@ struct HedgedCall {
     std::uint64_t number = 0;  // within its replica, rising
     TimePoint sent{};
     bool open = false;  // neither answered nor given up
+    bool lost = false;  // given up; its server has not said yet what became of it
   };
-  std::array<Copy, 2> copies;
+  std::array<Copy, 3> copies;  // the third only for a second one that failed
   std::uint32_t copy_count = 0;
   std::uint32_t cost_class = 0;
   bool hedgeable = true;
+  bool held_back = false;             // it was late and could not be hedged; counted once
+  bool taken_back = false;            // a copy was, before it ran
   std::optional<TimePoint> hedge_at;  // when to ask for the second copy; nullopt: never
 };
 
@@ -76,23 +80,25 @@ class HedgePolicy {
   // A call begins: its first copy goes to copies[0].replica. `hedgeable` is false for writes.
   [[nodiscard]] HedgedCall begin(TimePoint now, std::uint32_t cost_class, bool hedgeable);
   // At hedge_at, if the call is still open: the replica for the second copy, copies[1], or nullopt.
-  // When it is too early for a call like this one, hedge_at is set to ask again.
+  // When it is too early for a call like this one, hedge_at is set to ask again. Whoever sends the
+  // second copy asks the server of the first to take that one back if it has not begun: a call that
+  // only moves from one queue to another costs nobody anything.
   [[nodiscard]] std::optional<std::uint32_t> hedge(HedgedCall& call, TimePoint now);
   // A retry after a refusal or a lost connection takes from the same budget. False: do not.
   [[nodiscard]] bool may_retry();
 
   // A copy was answered, the first of the call or not.
   void answered(HedgedCall& call, std::uint32_t copy, TimePoint now, const ReplyTimes& times);
-  // The call's only copy failed: the replica for another, copies[1], or nullopt.
+  // The call's only open copy failed: the replica for another, its last, or nullopt.
   [[nodiscard]] std::optional<std::uint32_t> retry(HedgedCall& call, TimePoint now);
   // A copy failed for itself, or its replica was lost.
   void failed(HedgedCall& call, std::uint32_t copy);
   // A copy was refused by admission.
   void refused(HedgedCall& call, std::uint32_t copy, TimePoint now);
-  // The other copy won, and this one is cancelled.
+  // The other copy won, and this one is cancelled; loser_ended() follows when its server answers.
   void given_up(HedgedCall& call, std::uint32_t copy, TimePoint now);
-  // What became of a cancelled copy, when the server says.
-  void loser_ended(LoserState state);
+  // What became of a copy that was cancelled or taken back, when its server says.
+  void loser_ended(HedgedCall& call, std::uint32_t copy, TimePoint now, LoserState state);
 
   // Calls of a class wait so long before a second copy; nullopt while it learns.
   [[nodiscard]] std::optional<Duration> delay(std::uint32_t cost_class) const;
@@ -108,24 +114,26 @@ class HedgePolicy {
     std::uint32_t open_count = 0;
     double mean_us = 0.0;  // of serving one call
     TimePoint answered_at{};
-    double suspect_us = 0.0;  // age of the oldest loser cancelled since it last answered
-    TimePoint suspect_at{};
     double waiting_share = 0.0;  // of calls that found the replica busy
     double batch_works = 1.0;    // calls that are served together
   };
 
   void refresh(TimePoint now);
-  static double suspicion(const Replica& replica, TimePoint now);
-  double score(const Replica& replica, TimePoint now) const;
-  bool runs(const HedgedCall::Copy& copy) const;
+  std::uint64_t ahead_of(const HedgedCall::Copy& copy) const;
+  static double turn_us(const Replica& replica, std::uint64_t ahead, TimePoint now);
+  static double score(const Replica& replica, TimePoint now);
+  TimePoint due(const HedgedCall& call) const;
+  std::optional<TimePoint> runs_since(const HedgedCall::Copy& copy) const;
   std::uint32_t choose(TimePoint now, std::optional<std::uint32_t> without);
   void send(HedgedCall& call, std::uint32_t replica, TimePoint now);
   void close(HedgedCall& call, std::uint32_t copy);
 
   const HedgePolicyOptions options_;
   std::vector<Replica> replicas_;
-  std::vector<std::optional<Duration>> delays_;       // per cost class
-  std::vector<std::optional<Duration>> late_delays_;  // of calls that are not stuck
+  std::vector<std::optional<Duration>> delays_;              // per cost class
+  std::vector<std::optional<Duration>> late_delays_;         // while there is little to spend
+  std::vector<std::optional<Duration>> stuck_delays_;        // of calls that run
+  std::vector<std::unique_ptr<SurvivalEstimate>> services_;  // per cost class, of all replicas
   std::optional<TimePoint> refreshed_;
   std::optional<TimePoint> refused_at_;
   double tokens_;

@@ -12,6 +12,7 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "net/hedge_policy.h"
 #include "vecserve/hedge.h"
@@ -63,7 +64,7 @@ struct Running {
   SteadyClock::time_point called;
   // Guarded by State::mutex.
   net::HedgedCall decided;
-  std::array<std::optional<CallId>, 2> ids;
+  std::array<std::optional<CallId>, 3> ids;  // of the copies
   bool answered = false;
 
   void own(std::span<const Query> given) {
@@ -85,6 +86,19 @@ net::ReplyTimes times_of(const CallInfo& info) {
   return {std::chrono::nanoseconds(info.server.queue_ns + info.server.batch_ns),
           std::chrono::nanoseconds(info.server.run_ns),
           std::max(1.0, static_cast<double>(info.server.batch_size))};
+}
+
+// How a copy that nobody waits for ended, as its server tells.
+net::LoserState end_of(const Reply<SearchResult>& reply) {
+  if (reply.ok()) return net::LoserState::answered;
+  const bool ran = reply.info().server.batch_size > 0;
+  return reply.status().code() == StatusCode::cancelled && !ran ? net::LoserState::queued
+                                                                : net::LoserState::running;
+}
+
+bool has_open_copy(const net::HedgedCall& call) {
+  return std::any_of(call.copies.begin(), call.copies.end(),
+                     [](const net::HedgedCall::Copy& copy) { return copy.open; });
 }
 
 }  // namespace
@@ -162,49 +176,73 @@ struct HedgedClient::State {
       call->ids[copy] = id;
       late = call->answered;
     }
-    if (late) clients[replica].cancel(id);  // the other copy was faster than this line
+    if (late)
+      clients[replica].recall(id, Recall::always);  // another copy was faster than this line
   }
 
   // On the thread of the client that has the reply.
   void finished(const Call& call, std::uint32_t copy, Reply<SearchResult> reply) {
-    const std::uint32_t other = 1 - copy;
-    std::optional<std::pair<std::uint32_t, CallId>> loser;
-    bool again = false;
+    std::vector<std::pair<std::uint32_t, CallId>> losers;
+    std::optional<std::uint32_t> next;
     {
       const std::lock_guard lock(mutex);
       const auto now = SteadyClock::now();
-      if (call->answered) {
-        if (reply.ok()) policy.loser_ended(net::LoserState::answered);
-        return;
-      }
+      if (call->answered) return policy.loser_ended(call->decided, copy, now, end_of(reply));
       if (reply.ok()) {
         call->answered = true;
         policy.answered(call->decided, copy, now, times_of(reply.info()));
-        if (call->decided.copy_count == 2 && call->decided.copies[other].open) {
-          policy.given_up(call->decided, other, now);
-          ++cancelled;
-          if (call->ids[other])
-            loser.emplace(call->decided.copies[other].replica, *call->ids[other]);
-        }
+        losers = give_up_others(*call, copy, now);
       } else {
-        const StatusCode code = reply.status().code();
-        if (code == StatusCode::resource_exhausted) {
-          policy.refused(call->decided, copy, now);
-        } else {
-          policy.failed(call->decided, copy);
+        end_copy(*call, copy, now, reply);
+        // Another copy may still answer; when there is none, another replica may.
+        if (has_open_copy(call->decided)) return;
+        if (!stopping && worth_retrying(*call, reply.status().code()) &&
+            policy.retry(call->decided, now)) {
+          next = call->decided.copy_count - 1;
         }
-        // The other copy may still answer; when there is none, a lost replica is worth a retry.
-        if (call->decided.copy_count == 2 && call->decided.copies[other].open) return;
-        again = code == StatusCode::unavailable && !stopping &&
-                policy.retry(call->decided, now).has_value();
-        call->answered = !again;
+        call->answered = !next;
       }
     }
-    if (loser) clients[loser->first].cancel(loser->second);
-    if (again) return send(call, 1);
+    for (const auto& [replica, id] : losers) clients[replica].recall(id, Recall::always);
+    if (next) return send(call, *next);
     CallInfo info = reply.info();
     info.called = call->called;
     call->done(Reply<SearchResult>(static_cast<Result<SearchResult>&&>(reply), std::move(info)));
+  }
+
+  // ---- with the mutex held ----------------------------------------------------------------------
+
+  std::vector<std::pair<std::uint32_t, CallId>> give_up_others(Running& call, std::uint32_t winner,
+                                                               SteadyClock::time_point now) {
+    std::vector<std::pair<std::uint32_t, CallId>> losers;
+    for (std::uint32_t other = 0; other < call.decided.copy_count; ++other) {
+      if (other == winner || !call.decided.copies[other].open) continue;
+      policy.given_up(call.decided, other, now);
+      if (call.ids[other])
+        losers.emplace_back(call.decided.copies[other].replica, *call.ids[other]);
+    }
+    return losers;
+  }
+
+  // A copy of an open call ended without an answer.
+  void end_copy(Running& call, std::uint32_t copy, SteadyClock::time_point now,
+                const Reply<SearchResult>& reply) {
+    const StatusCode code = reply.status().code();
+    if (code == StatusCode::cancelled && call.decided.copy_count > 1) {
+      policy.loser_ended(call.decided, copy, now, end_of(reply));  // taken back
+    } else if (code == StatusCode::resource_exhausted) {
+      policy.refused(call.decided, copy, now);
+    } else {
+      policy.failed(call.decided, copy);
+    }
+  }
+
+  // A lost replica is; and what was taken back from one replica for the sake of another that failed
+  // may have another try.
+  static bool worth_retrying(const Running& call, StatusCode code) {
+    if (code == StatusCode::unavailable) return true;
+    return call.decided.taken_back &&
+           (code == StatusCode::resource_exhausted || code == StatusCode::cancelled);
   }
 
   // The timer thread: at each due moment asks the policy, and sends the second copy.
@@ -227,8 +265,12 @@ struct HedgedClient::State {
         plan_timer(call);
         continue;
       }
+      const std::uint32_t first = call->decided.copies[0].replica;
+      const std::optional<CallId> first_id = call->ids[0];
       lock.unlock();
       send(call, 1);
+      // If the first copy still waits it has only changed the queue, and nothing is done twice.
+      if (first_id) clients[first].recall(*first_id, Recall::if_waiting);
       lock.lock();
     }
   }
@@ -238,7 +280,6 @@ struct HedgedClient::State {
   std::condition_variable wake;
   net::HedgePolicy policy;
   std::multimap<SteadyClock::time_point, std::weak_ptr<Running>> timers;  // of open calls only
-  std::uint64_t cancelled = 0;
   bool stopping = false;
   std::thread timer;
 };
@@ -302,7 +343,8 @@ HedgeStats HedgedClient::stats() const {
   stats.hedges = policy.hedges;
   stats.wins = policy.hedge_wins;
   stats.retries = policy.retries;
-  stats.cancelled = state_->cancelled;
+  stats.cancelled_queued = policy.cancelled_queued;
+  stats.cancelled_running = policy.cancelled_running;
   stats.wasted = policy.wasted;
   stats.no_budget = policy.no_budget;
   stats.loaded = policy.loaded;

@@ -34,6 +34,7 @@ constexpr auto kHello = [](auto& fields, auto& value) {
 
 constexpr auto kCancel = [](auto& fields, auto& value) {
   fields.number(1, "target", value.target, kAny);
+  fields.flag(2, "waiting_only", value.waiting_only);
 };
 
 constexpr auto kField = [](auto& fields, auto& value) {

@@ -34,7 +34,8 @@ struct HelloRequest {
 struct EmptyRequest {};
 
 struct CancelRequest {
-  std::uint64_t target = 0;  // request id; of this connection
+  std::uint64_t target = 0;   // request id; of this connection
+  bool waiting_only = false;  // leave it alone if it runs already
 };
 
 struct CreateRequest {

@@ -151,6 +151,12 @@ template <typename T>
   return {[promise](Reply<T> reply) { promise->set_value(std::move(reply)); }, std::move(future)};
 }
 
+// What recall() takes back.
+enum class Recall : std::uint8_t {
+  if_waiting,  // a call that the server has not begun; one that runs is left alone
+  always,      // one that runs is stopped too, at its next step
+};
+
 // What the server said of itself when the connection was made.
 struct ServerInfo {
   std::string version;
@@ -214,6 +220,10 @@ class VECSERVE_API Client {
   // Ends a call with `cancelled` and tells the server, which drops or stops the work. A write may
   // have been applied. No effect when its reply is on the way to the callback, or was.
   void cancel(CallId call);
+  // As cancel(), but the call goes on until the server has spoken: it ends with `cancelled`, when
+  // info().server.batch_size tells by 0 that it never ran, or with its answer, when that came
+  // first.
+  void recall(CallId call, Recall what);
 
   // -- The database -----------------------------------------------------------------------------
 

@@ -1,11 +1,13 @@
 // A client before several replicas that hold the same rows: each search goes to the better of two,
-// and when it takes longer than nearly all others, a second copy goes to another replica; the first
-// answer wins, the other copy is cancelled. For tails that single servers make: stalls,
-// compactions, noisy neighbours. Part of libvecserve_client.so.
+// and when it takes longer than nearly all others, a second copy goes to another replica: in the
+// place of the first if that one still waits, beside it if it runs; then the first answer wins and
+// the other copy is cancelled. For tails that single servers make: stalls, compactions, noisy
+// neighbours. Part of libvecserve_client.so.
 //
-// What it keeps to: second copies and retries are at most `budget` of all calls; none while the
-// replicas are loaded or have just refused. Writes are not sent through it, because they must reach
-// every replica: use replica(i). Any thread may call any member at any time.
+// What it keeps to: second copies and retries are at most `budget` of all calls, where one counts a
+// quarter if the first was taken back before it cost anything; none while the replicas are loaded
+// or have just refused. Writes are not sent through it, because they must reach every replica: use
+// replica(i). Any thread may call any member at any time.
 #pragma once
 
 #include <chrono>
@@ -36,16 +38,18 @@ struct VECSERVE_API HedgeOptions {
 
 struct HedgeStats {
   std::uint64_t calls = 0;
-  std::uint64_t hedges = 0;           // second copies of calls that were late
-  std::uint64_t wins = 0;             // of these, how many answered first
-  std::uint64_t retries = 0;          // second copies of calls whose replica was lost
-  std::uint64_t cancelled = 0;        // copies that lost and were told to stop
-  std::uint64_t wasted = 0;           // copies that lost and were answered all the same
-  std::uint64_t no_budget = 0;        // late calls that the budget did not allow to hedge
-  std::uint64_t loaded = 0;           // late calls not hedged for load, or after a refusal
-  std::uint64_t learning = 0;         // calls made before there was a delay to go by
-  std::chrono::nanoseconds delay{0};  // after which a cheap call is hedged; 0 while it learns
-  double load = 0.0;                  // of the replicas, as their waiting shows it
+  std::uint64_t hedges = 0;   // second copies of calls that were late
+  std::uint64_t wins = 0;     // of these, how many answered first
+  std::uint64_t retries = 0;  // second copies of calls whose replica was lost
+  // Copies that lost, by what their servers said became of them.
+  std::uint64_t cancelled_queued = 0;   // never ran
+  std::uint64_t cancelled_running = 0;  // stopped on the way
+  std::uint64_t wasted = 0;             // were answered all the same
+  std::uint64_t no_budget = 0;          // late calls that the budget did not allow to hedge
+  std::uint64_t loaded = 0;             // late calls not hedged for load, or after a refusal
+  std::uint64_t learning = 0;           // calls made before there was a delay to go by
+  std::chrono::nanoseconds delay{0};    // after which a cheap call is hedged; 0 while it learns
+  double load = 0.0;                    // of the replicas, as their waiting shows it
 };
 
 // Movable; closes itself when destroyed.

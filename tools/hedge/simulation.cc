@@ -13,7 +13,16 @@
 namespace vecserve::hedge {
 namespace {
 
-enum class Kind : std::uint8_t { arrival, timer, reach_server, served, reply, reach_cancel };
+enum class Kind : std::uint8_t {
+  arrival,
+  timer,
+  reach_server,
+  served,
+  reply,
+  reach_cancel,
+  reach_recall,
+  loser_ended
+};
 
 struct Event {
   double at_us;
@@ -132,6 +141,10 @@ class Simulation {
         return reply(event.call, event.copy);
       case Kind::reach_cancel:
         return reach_cancel(event.call, event.copy);
+      case Kind::reach_recall:
+        return reach_recall(event.call, event.copy);
+      case Kind::loser_ended:
+        return loser_ended(event.call, event.copy);
     }
   }
 
@@ -157,6 +170,7 @@ class Simulation {
     if (call.answered) return;
     if (policy_.hedge(call.decided, moment(now_us_))) {
       send(index, 1);
+      push(now_us_ + options_.network_us, Kind::reach_recall, index, 0);
     } else {
       plan_timer(index);
     }
@@ -219,7 +233,7 @@ class Simulation {
     const bool wanted = !call.given_up[copy];
     (wanted ? result_.useful_us : result_.wasted_us) += call.service_us[copy];
     call.state[copy] = CopyState::done;
-    if (wanted) push(now_us_ + options_.network_us, Kind::reply, index, copy);
+    push(now_us_ + options_.network_us, wanted ? Kind::reply : Kind::loser_ended, index, copy);
     start_next(server);
   }
 
@@ -228,7 +242,7 @@ class Simulation {
     if (call.answered) {
       result_.useful_us -= call.service_us[copy];
       result_.wasted_us += call.service_us[copy];
-      policy_.loser_ended(net::LoserState::answered);
+      policy_.loser_ended(call.decided, copy, moment(now_us_), net::LoserState::answered);
       return;
     }
     call.answered = true;
@@ -246,15 +260,25 @@ class Simulation {
     }
   }
 
+  // A cancel takes a call out of the queue, or lets it stop where it is.
   void reach_cancel(std::uint32_t index, std::uint32_t copy) {
+    if (calls_[index].state[copy] == CopyState::running) return stop_running(index, copy);
+    reach_recall(index, copy);
+  }
+
+  // A recall takes a call back only if it has not begun: the other copy then is the only one.
+  void reach_recall(std::uint32_t index, std::uint32_t copy) {
     Call& call = calls_[index];
-    if (call.state[copy] == CopyState::queued) {
-      call.state[copy] = CopyState::cancelled;
-      policy_.loser_ended(net::LoserState::queued);
-    } else if (call.state[copy] == CopyState::running) {
-      stop_running(index, copy);
-      policy_.loser_ended(net::LoserState::running);
-    }
+    if (call.state[copy] != CopyState::queued) return;
+    call.state[copy] = CopyState::cancelled;
+    push(now_us_ + options_.network_us, Kind::loser_ended, index, copy);
+  }
+
+  void loser_ended(std::uint32_t index, std::uint32_t copy) {
+    Call& call = calls_[index];
+    const bool queued = call.state[copy] == CopyState::cancelled;
+    policy_.loser_ended(call.decided, copy, moment(now_us_),
+                        queued ? net::LoserState::queued : net::LoserState::running);
   }
 
   // A running call looks at its cancel token between blocks: it stops at the end of the one that it

@@ -218,6 +218,33 @@ TEST_CASE("client calls: silence ends at the deadline, and the server is told") 
   CHECK(client->stats().in_flight == 0);
 }
 
+TEST_CASE("client calls: a call that is taken back ends by the server's word") {
+  ScriptedPeer peer(
+      ScriptedPeer::answering([](PeerConnection& connection, const PeerRequest& asked) {
+        if (asked.header.verb != Verb::cancel) return;  // everything else waits there
+        const auto& cancel = std::get<net::CancelRequest>(asked.request);
+        connection.reply(asked.header, net::EmptyReply{});
+        net::FrameHeader taken_back;
+        taken_back.verb = Verb::count;
+        taken_back.request_id = cancel.target;
+        if (cancel.waiting_only) return;  // it runs: left alone
+        ServedStages ran;
+        ran.batch_size = 3;
+        connection.reply(taken_back, net::CountReply{5}, ran);
+      }));
+  auto client = Client::connect(options_for(peer));
+  REQUIRE(client.ok());
+  auto [done, reply] = promised<std::uint64_t>();
+  const CallId call = client->async_count("books", "", {}, done);
+  client->recall(call, Recall::if_waiting);
+  client->recall(call, Recall::always);
+  const Reply<std::uint64_t> got = reply.get();
+  REQUIRE(got.ok());  // it was answered before it could be stopped
+  CHECK(*got == 5);
+  CHECK(got.info().server.batch_size == 3);
+  client->recall(call, Recall::always);  // gone already: no effect
+}
+
 TEST_CASE("client calls: a cancelled call ends at once, and the server is told") {
   std::promise<void> arrived;
   std::promise<std::uint64_t> cancelled;

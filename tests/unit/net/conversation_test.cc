@@ -233,6 +233,19 @@ TEST_CASE("conversation: a number that is in use is refused, and free again afte
   CHECK(talk.talk->unanswered() == 1);
 }
 
+TEST_CASE("conversation: a cancel of what only waits takes that back, and says that it never ran",
+          "[conversation]") {
+  Talk talk(ServerOptions(), false);
+  talk.greet();
+  CHECK(talk.say(Verb::list_collections, EmptyRequest(), 1));
+  CHECK(talk.say(Verb::cancel, CancelRequest{1, true}, 2));
+  const Reply first = talk.hear();
+  CHECK(first.request_id == 1);
+  CHECK(test::status_of(first).code() == StatusCode::cancelled);
+  CHECK(first.served.batch_size == 0);
+  CHECK(talk.hear().request_id == 2);
+}
+
 TEST_CASE("conversation: cancelling what is not there is answered all the same", "[conversation]") {
   Talk talk;
   talk.greet();

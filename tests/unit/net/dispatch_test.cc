@@ -179,6 +179,8 @@ TEST_CASE("dispatch: a running batch is stopped when the last who wants it cance
   service.run_for(microseconds(306));  // one lane is free again and took both
   REQUIRE(service.dispatch().stats().running == 3);
   REQUIRE(stop != nullptr);
+  CHECK_FALSE(service.dispatch().cancel(*a, true));  // only if it waits: it does not
+  CHECK_FALSE(a->cancelled());
   CHECK(service.dispatch().cancel(*a));
   CHECK(service.dispatch().cancel(*a));  // twice counts once
   CHECK(a->cancelled());

@@ -4,6 +4,7 @@
 #include "net/hedge_policy.h"
 
 #include <catch2/catch.hpp>
+#include <vector>
 
 using namespace vecserve::net;
 using std::chrono::microseconds;
@@ -120,18 +121,20 @@ TEST_CASE(
   REQUIRE(policy.hedge(stuck, at_us(now)).has_value());
   policy.answered(stuck, 1, at_us(now + 500), {});
   policy.given_up(stuck, 0, at_us(now + 500));
-  // Its queue is empty now, the others have a call each: it still is the last choice.
+  // Nobody waits for it any more, the others have a call each: it still is the last choice, until
+  // it says what became of the cancelled one.
   for (int i = 0; i < 20; ++i) {
     HedgedCall call = policy.begin(at_us(now + 600 + i), 0, true);
     CHECK(call.copies[0].replica != silent);
     policy.answered(call, 0, at_us(now + 700 + i), {});
   }
-  // In the end it is tried again.
+  policy.loser_ended(stuck, 0, at_us(now + 99'000), LoserState::running);
+  CHECK(policy.stats().cancelled_running == 1);
   int tried = 0;
   for (int i = 0; i < 100; ++i) {
-    HedgedCall call = policy.begin(at_us(now + 100'000 + i * 10), 0, true);
+    HedgedCall call = policy.begin(at_us(now + 200'000 + i * 20'000), 0, true);
     tried += call.copies[0].replica == silent ? 1 : 0;
-    policy.answered(call, 0, at_us(now + 100'005 + i * 10), {});
+    policy.answered(call, 0, at_us(now + 200'005 + i * 20'000), {});
   }
   CHECK(tried > 0);
 }
@@ -161,4 +164,80 @@ TEST_CASE("hedge policy: kinds of calls that differ in cost have delays of their
   CHECK(policy.delay(0).has_value());
   CHECK_FALSE(policy.delay(1).has_value());
   CHECK_FALSE(policy.delay(7).has_value());
+}
+
+TEST_CASE("hedge policy: what runs is hedged late, what waits behind it at the delay") {
+  HedgePolicy policy(three());
+  // Calls that waited, so that the replicas are not idle, and were served in up to 4 ms.
+  std::int64_t now = 1'000'000;
+  for (int i = 0; i < 2'000; ++i) {
+    HedgedCall call = policy.begin(at_us(now), 0, true);
+    now += 1'000;
+    const microseconds served(i % 100 == 0 ? 4'000 : 900);
+    policy.answered(call, 0, at_us(now), {microseconds(500), served, 1.0});
+  }
+  now += 200'000;
+  REQUIRE(policy.load() > 0.45);
+  // Two calls at least to each replica: the oldest runs, the others wait.
+  std::vector<HedgedCall> calls;
+  while (calls.size() < 12) calls.push_back(policy.begin(at_us(now), 0, true));
+  HedgedCall runs = calls.front();
+  // The others' replicas answer; the one of the first call stays silent.
+  for (HedgedCall& call : calls) {
+    if (call.copies[0].replica == runs.copies[0].replica) continue;
+    policy.answered(call, 0, at_us(now + 1'000), {microseconds(0), microseconds(900), 1.0});
+  }
+  const std::int64_t due = now + 2'100;
+  CHECK_FALSE(policy.hedge(runs, at_us(due)).has_value());
+  REQUIRE(runs.hedge_at.has_value());
+  CHECK(*runs.hedge_at >= at_us(now + 3'900));  // when hardly any takes that long
+  for (HedgedCall& call : calls) {
+    const bool waits = call.copies[0].replica == runs.copies[0].replica &&
+                       call.copies[0].number >= runs.copies[0].number + 2;
+    if (waits) CHECK(policy.hedge(call, at_us(due)).has_value());
+  }
+  CHECK(policy.stats().hedges >= 1);
+}
+
+TEST_CASE("hedge policy: a copy taken back before it ran gives back most of its token") {
+  HedgePolicyOptions options = three();
+  options.bucket_max = 2.0;
+  HedgePolicy policy(options);
+  const std::int64_t now = teach(policy);  // fills the bucket
+  HedgedCall call = policy.begin(at_us(now), 0, true);
+  REQUIRE(policy.hedge(call, at_us(now + 5'000)).has_value());
+  policy.loser_ended(call, 0, at_us(now + 5'100), LoserState::queued);
+  CHECK(policy.stats().cancelled_queued == 1);
+  CHECK(call.taken_back);
+  CHECK_FALSE(call.copies[0].open);
+  // 2 - 1 + 0.75: one more, and not two.
+  CHECK(policy.may_retry());
+  CHECK_FALSE(policy.may_retry());
+  // The second copy failed: the one taken back for its sake has a third to its credit, once.
+  policy.failed(call, 1);
+  CHECK(policy.retry(call, at_us(now + 5'200)).has_value());
+  CHECK(call.copy_count == 3);
+  policy.failed(call, 2);
+  CHECK_FALSE(policy.retry(call, at_us(now + 5'300)).has_value());
+}
+
+TEST_CASE("hedge policy: a late call asks again when no other replica was any better") {
+  HedgePolicyOptions options = three();
+  options.replicas = 2;
+  HedgePolicy policy(options);
+  const std::int64_t now = teach(policy);
+  // Both are silent for equally long.
+  HedgedCall first = policy.begin(at_us(now), 0, true);
+  HedgedCall second = policy.begin(at_us(now), 0, true);
+  REQUIRE(first.copies[0].replica != second.copies[0].replica);
+  CHECK_FALSE(policy.hedge(first, at_us(now + 4'000)).has_value());
+  CHECK(policy.stats().loaded == 1);
+  REQUIRE(first.hedge_at.has_value());
+  CHECK(*first.hedge_at > at_us(now + 4'000));
+  CHECK_FALSE(policy.hedge(first, *first.hedge_at).has_value());
+  CHECK(policy.stats().loaded == 1);  // counted once
+  // The other answers: now there is one that is better.
+  policy.answered(second, 0, at_us(now + 8'000), {microseconds(0), microseconds(900), 1.0});
+  REQUIRE(first.hedge_at.has_value());
+  CHECK(policy.hedge(first, at_us(now + 8'100)).has_value());
 }

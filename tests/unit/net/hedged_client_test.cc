@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <functional>
 #include <future>
 #include <memory>
 
@@ -17,20 +18,41 @@ namespace {
 
 using net::Verb;
 
-// Answers searches while `silent` is off, and counts what it was asked.
+// Answers searches while it is not silent, and counts what it was asked. Silent, it answers nothing
+// but cancels, and what they take back as never begun.
 struct Replica {
   std::atomic<bool> silent{false};
+  std::atomic<bool> held{false};  // it has a search that it did not answer
   std::atomic<int> searches{0};
   std::atomic<int> cancels{0};
+  std::atomic<int> recalls{0};  // of these, only of what has not begun
+  std::function<bool()> refuse = [] { return false; };
   ScriptedPeer peer{
       ScriptedPeer::answering([this](PeerConnection& connection, const PeerRequest& request) {
         if (request.header.verb == Verb::cancel) {
           ++cancels;
+          const auto& cancel = std::get<net::CancelRequest>(request.request);
+          recalls += cancel.waiting_only ? 1 : 0;
           connection.reply(request.header, net::EmptyReply{}, {});
+          if (!held.exchange(false)) return;
+          net::FrameHeader dropped;
+          dropped.verb = Verb::search;
+          dropped.request_id = cancel.target;
+          net::ErrorReply gone;
+          gone.status = Status(StatusCode::cancelled, "cancelled before it began");
+          connection.refuse(dropped, gone);
           return;
         }
         ++searches;
-        if (silent) return;
+        if (silent) {
+          held = true;
+          return;
+        }
+        if (refuse()) {
+          net::ErrorReply full;
+          full.status = Status(StatusCode::resource_exhausted, "full");
+          return connection.refuse(request.header, full);
+        }
         SearchResult found;
         found.offsets = {0, 0};
         found.certified = {1};
@@ -82,7 +104,34 @@ TEST_CASE("hedged client: a call that a silent replica holds is answered by anot
   for (int i = 0; i < 200'000 && !held(); ++i) REQUIRE(search_once(*client).ok());
   CHECK(held());
   CHECK(client->stats().hedges >= 1);
-  CHECK(client->stats().cancelled >= 1);
+  // The first copy was asked back, and the server said that it had not begun.
+  CHECK(replicas[0]->recalls >= 1);
+  client->close();
+  CHECK(client->stats().cancelled_queued >= 1);
+  CHECK(client->stats().cancelled_running == 0);
+}
+
+TEST_CASE("hedged client: when the first copy was taken back and the second refused, a third goes") {
+  const auto replicas = make_replicas(2);
+  Result<HedgedClient> client = HedgedClient::connect(options_for(replicas));
+  REQUIRE(client.ok());
+  for (int i = 0; i < 500'000 && client->stats().delay.count() == 0; ++i) {
+    REQUIRE(search_once(*client).ok());
+  }
+  REQUIRE(client->stats().delay.count() > 0);
+  // One call at a time: what comes to the other replica while this one holds a call is its second
+  // copy. That is refused, and from then on this one answers.
+  Replica& holds = *replicas[0];
+  Replica& refuses = *replicas[1];
+  refuses.refuse = [&holds] {
+    if (!holds.held) return false;
+    holds.silent = false;
+    return true;
+  };
+  holds.silent = true;
+  for (int i = 0; i < 200'000 && holds.silent; ++i) REQUIRE(search_once(*client).ok());
+  CHECK_FALSE(holds.silent);
+  CHECK(client->stats().hedges >= 1);
 }
 
 TEST_CASE("hedged client: without hedging calls are spread and none is sent twice") {
