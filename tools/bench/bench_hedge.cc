@@ -1,14 +1,20 @@
 // What does a second copy of late calls do for the tail, and what does it cost? Canonical run:
-// bench_hedge --json -. Three replicas on simulated time, each stalling for 20 ms about once a
-// second, calls of 300 µs, one in a hundred ten times as long; the client chooses between two
-// replicas with and without hedging. Columns: load, of what the replicas can do; p50_us to p999_us,
-// each also unhedged; p999_ratio; extra_work, time served for nobody against time served for
-// somebody; cancelled_queued_share of the losers. Runs of all seeds are put together. `replicas`
-// says what they are: simulated ones, on the same decisions as HedgedClient.
+// bench_hedge --json -, about five minutes; --replicas runs a part of it. Columns: load, of what
+// the replicas can do; p50_us to p999_us, response times from the intended start, each also
+// unhedged (the same client that chooses between two replicas, on the same arrivals and stalls);
+// p999_ratio; extra_work, time served for nobody against time served for somebody;
+// cancelled_queued_share of the losers. `replicas` says what they are:
+//  - simulated: simulated time, on the same decisions as HedgedClient, runs of all seeds together;
+//    calls of 300 us, one in a hundred ten times as long, stalls of 20 ms once a second.
+//  - real servers, timed device: three of net/server in this process behind HedgedClient, over a
+//    device that takes 1 ms, one in a hundred 5 ms, and stalls for 50 ms every 2.5 s.
+//  - real servers, real scans: the same, over scans of 60,000 rows, 2,000 a second at most, because
+//    the servers, their client and the sender share this host's cores.
 #include <algorithm>
 #include <vector>
 
 #include "tools/bench/bench_report.h"
+#include "tools/hedge/rig.h"
 #include "tools/hedge/simulation.h"
 #include "tools/plot/views.h"
 
@@ -22,6 +28,12 @@ struct Settings {
   std::vector<double> loads = {0.3, 0.6, 0.8, 0.95};
   std::uint32_t seeds = 8;
   std::uint64_t calls = 200'000;
+  double seconds = 20.0;  // of each run with real servers
+  std::vector<std::string> replicas = {"simulated", "timed", "scans"};
+
+  bool runs(const char* kind) const {
+    return std::find(replicas.begin(), replicas.end(), kind) != replicas.end();
+  }
 };
 
 struct Totals {
@@ -78,25 +90,82 @@ void report_case(Report& report, const Settings& settings, const char* name,
               {"replicas", "simulated"}});
 }
 
-void run(int argc, char** argv) {
-  Settings settings;
-  CLI::App app("Hedged against unhedged calls, on simulated replicas that stall");
-  add_common_flags(app, settings.common);
-  app.add_option("--loads", settings.loads, "shares of what the replicas can do")->delimiter(',');
-  app.add_option("--seeds", settings.seeds, "runs per case")->check(CLI::Range(1, 1000));
-  app.add_option("--calls", settings.calls, "calls per run")->check(CLI::Range(100, 10'000'000));
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    std::exit(app.exit(error));
-  }
+hedge::RigRun run_real(const hedge::RigOptions& options, bool hedging) {
+  hedge::RigOptions rig = options;
+  rig.hedging = hedging;
+  Result<hedge::RigRun> run = hedge::run_rig(rig);
+  require(run.ok(), run.status().to_string());
+  return std::move(run).value();
+}
+
+void report_real(Report& report, const char* name, const hedge::RigOptions& options) {
+  const hedge::RigRun plain = run_real(options, false);
+  const hedge::RigRun hedged = run_real(options, true);
+  const auto ascending = [](const hedge::RigRun& run) {
+    std::vector<double> latencies = run.latencies_us();
+    std::sort(latencies.begin(), latencies.end());
+    return latencies;
+  };
+  const std::vector<double> before = ascending(plain), after = ascending(hedged);
+  require(!before.empty() && !after.empty(), "the replicas answered nothing");
+  const auto at = [](const std::vector<double>& all, double p) {
+    return plot::percentile_of(all, p);
+  };
+  const HedgeStats& stats = hedged.stats;
+  const auto losers = static_cast<double>(
+      std::max<std::uint64_t>(stats.cancelled_queued + stats.cancelled_running + stats.wasted, 1));
+  report.add({{"case", name},
+              {"load", hedged.load},
+              {"p50_us", at(after, 0.5)},
+              {"p50_unhedged_us", at(before, 0.5)},
+              {"p99_us", at(after, 0.99)},
+              {"p99_unhedged_us", at(before, 0.99)},
+              {"p999_us", at(after, 0.999)},
+              {"p999_unhedged_us", at(before, 0.999)},
+              {"p999_ratio", at(before, 0.999) / at(after, 0.999)},
+              {"extra_work", hedged.extra_work()},
+              {"hedge_share", static_cast<double>(stats.hedges) / static_cast<double>(stats.calls)},
+              {"cancelled_queued_share", static_cast<double>(stats.cancelled_queued) / losers},
+              {"cancelled_running_share", static_cast<double>(stats.cancelled_running) / losers},
+              {"n", after.size()},
+              {"service_us", hedged.service_us},
+              {"sender_lag_p99_us",
+               static_cast<double>(hedged.run.report.summary.lag.value_at(0.99)) * 1e-3},
+              {"replicas", hedged.replicas}});
+}
+
+void run_rigs(Report& report, const Settings& settings) {
+  hedge::RigOptions options;
+  options.seed = settings.common.seed;
+  options.seconds = settings.seconds;
   if (settings.common.smoke) {
-    settings.seeds = 1;
-    settings.calls = 20'000;
+    options.warm_up_s = 0.3;
+    options.rows = 2'000;
   }
-  Report report("hedge", settings.common);
+  if (settings.runs("scans")) {
+    progress("real scans");
+    options.real_scans = true;
+    options.load = 0.3;
+    report_real(report, "stalls", options);
+    options.real_scans = false;
+  }
   for (const double load : settings.loads) {
-    progress("load " + std::to_string(load));
+    if (!settings.runs("timed")) break;
+    progress("timed device, load " + std::to_string(load));
+    options.load = load;
+    report_real(report, "stalls", options);
+  }
+  if (!settings.runs("timed") || settings.common.smoke) return;
+  progress("timed device, all replicas slow");
+  options.load = 0.3;
+  options.stall_every_s = 0.0;
+  options.all_slow_factor = 3.0;
+  report_real(report, "all slow", options);
+}
+
+void run_simulated(Report& report, const Settings& settings) {
+  for (const double load : settings.loads) {
+    progress("simulated, load " + std::to_string(load));
     hedge::SimulationOptions options;
     options.load = load;
     report_case(report, settings, "stalls", options);
@@ -108,6 +177,35 @@ void run(int argc, char** argv) {
   slow.all_slow_until = 0.8;
   slow.all_slow_factor = 3.0;
   report_case(report, settings, "all slow", slow);
+}
+
+void run(int argc, char** argv) {
+  Settings settings;
+  CLI::App app("Hedged against unhedged calls, on replicas that stall");
+  add_common_flags(app, settings.common);
+  app.add_option("--loads", settings.loads, "shares of what the replicas can do")->delimiter(',');
+  app.add_option("--seeds", settings.seeds, "runs per case")->check(CLI::Range(1, 1000));
+  app.add_option("--calls", settings.calls, "calls per run")->check(CLI::Range(100, 10'000'000));
+  app.add_option("--seconds", settings.seconds, "of each run with real servers")
+      ->check(CLI::Range(0.1, 3'600.0))
+      ->capture_default_str();
+  app.add_option("--replicas", settings.replicas, "any of simulated, timed, scans")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"simulated", "timed", "scans"}));
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    std::exit(app.exit(error));
+  }
+  if (settings.common.smoke) {
+    settings.seeds = 1;
+    settings.calls = 20'000;
+    settings.seconds = 0.4;
+    settings.loads = {0.3};
+  }
+  Report report("hedge", settings.common);
+  if (settings.runs("simulated")) run_simulated(report, settings);
+  run_rigs(report, settings);
 }
 
 }  // namespace

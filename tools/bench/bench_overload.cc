@@ -38,6 +38,11 @@ struct Settings {
   std::uint64_t rows = 100'000;
   std::uint32_t dim = 256;
   std::uint32_t users = 512;  // of the closed loop: two full batches
+  std::vector<std::string> targets = {"vecserve", "batchd-bounded", "batchd-unbounded"};
+
+  bool runs(const char* target) const {
+    return std::find(targets.begin(), targets.end(), target) != targets.end();
+  }
 };
 
 constexpr std::uint64_t kNs = 1'000'000'000;
@@ -249,6 +254,9 @@ void body(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--rows", settings.rows, "in the collection")->capture_default_str();
   app.add_option("--dim", settings.dim, "coordinates of a vector")->capture_default_str();
+  app.add_option("--targets", settings.targets, "vecserve, batchd-bounded, batchd-unbounded")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"vecserve", "batchd-bounded", "batchd-unbounded"}));
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -262,9 +270,11 @@ void body(int argc, char** argv) {
   }
   Report report("overload", settings.common);
   const BenchFolder folder(settings.common);
-  bench_vecserve(settings, folder, report);
-  bench_batchd(settings, batchd::Policy::bounded, report);
-  bench_batchd(settings, batchd::Policy::unbounded, report);
+  if (settings.runs("vecserve")) bench_vecserve(settings, folder, report);
+  for (const batchd::Policy policy : {batchd::Policy::bounded, batchd::Policy::unbounded}) {
+    const std::string name = "batchd-" + std::string(batchd::to_string(policy));
+    if (settings.runs(name.c_str())) bench_batchd(settings, policy, report);
+  }
 }
 
 }  // namespace

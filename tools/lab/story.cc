@@ -1,7 +1,5 @@
-// Runs the chapters. The services run for real, over one processor; the replicas with stalls are
-// simulated, on the decisions of HedgedClient, because two or four processors carry no three
-// servers and their client without disturbing each other: the report says which is which.
-// After tailprobe, batchd, loadgen and hedge; main thread.
+// Runs the chapters: the probe and both services here, over one processor; the hedging client in
+// hedging.cc. After tailprobe, batchd and loadgen; main thread.
 // Always holds: every figure says what it is, and percentiles without the samples are left out.
 #include "tools/lab/story.h"
 
@@ -11,7 +9,7 @@
 
 #include "engine/base/quantile_bounds.h"
 #include "tools/batchd/batch_service.h"
-#include "tools/hedge/simulation.h"
+#include "tools/lab/hedging.h"
 #include "tools/loadgen/run_load.h"
 #include "tools/plot/scale.h"
 #include "tools/plot/views.h"
@@ -29,15 +27,6 @@ constexpr std::chrono::milliseconds kDeadline{50};
 double supported(const std::vector<double>& ascending, double p) {
   if (ascending.size() < engine::samples_needed(p)) return 0.0;
   return plot::percentile_of(ascending, p);
-}
-
-void fill(Row& row, std::vector<double> latencies_us) {
-  std::sort(latencies_us.begin(), latencies_us.end());
-  row.n = latencies_us.size();
-  row.p50_us = supported(latencies_us, 0.5);
-  row.p99_us = supported(latencies_us, 0.99);
-  row.p999_us = supported(latencies_us, 0.999);
-  row.max_us = latencies_us.empty() ? 0.0 : latencies_us.back();
 }
 
 // ---- chapter 1: one operation
@@ -240,37 +229,16 @@ Result<bool> tell_services(const StoryOptions& options, Story& story,
   return true;
 }
 
-// ---- chapter 4: replicas that stall
-// --------------------------------------------------------------
-void tell_hedging(const StoryOptions& options, Story& story) {
-  hedge::SimulationOptions simulation;
-  simulation.load = 0.3;
-  simulation.seed = options.seed;
-  simulation.calls = options.quick ? 100'000 : 400'000;
-  simulation.policy.hedging = false;
-  const hedge::SimulationResult plain = hedge::simulate(simulation);
-  simulation.policy.hedging = true;
-  const hedge::SimulationResult hedged = hedge::simulate(simulation);
-  Row without{"three replicas, two choices", "response time, simulated", 0, 0};
-  Row with{"the same, hedged", "response time, simulated", 0, 0, 20'500.0, 107'900.0, 219'500.0};
-  fill(without, plain.latencies_us);
-  fill(with, hedged.latencies_us);
-  story.rows.push_back(without);
-  story.rows.push_back(with);
-  story.sections.push_back(
-      {"A hedging client before replicas that stall",
-       {"Simulated: three replicas at 30 % load, each stalls for 20 ms about once a second; the "
-        "client's decisions are those of the library. Work done for nobody: " +
-        plot::text_of(Quantity::share, hedged.extra_work()) +
-        ", second copies: " + plot::text_of(Quantity::share, hedged.hedge_share()) + " of calls."},
-       {},
-       {plot::overlay_figure({"hedged", "Hedged against unhedged",
-                              "response time, simulated, the same arrivals and stalls"},
-                             plot::spectrum_of("unhedged", plain.latencies_us),
-                             plot::spectrum_of("hedged", hedged.latencies_us))}});
-}
-
 }  // namespace
+
+void fill(Row& row, std::vector<double> latencies_us) {
+  std::sort(latencies_us.begin(), latencies_us.end());
+  row.n = latencies_us.size();
+  row.p50_us = supported(latencies_us, 0.5);
+  row.p99_us = supported(latencies_us, 0.99);
+  row.p999_us = supported(latencies_us, 0.999);
+  row.max_us = latencies_us.empty() ? 0.0 : latencies_us.back();
+}
 
 Result<Story> tell(const StoryOptions& options,
                    const std::function<void(const std::string&)>& progress) {
@@ -280,8 +248,7 @@ Result<Story> tell(const StoryOptions& options,
   if (!probed.ok()) return probed.status();
   const Result<bool> served = tell_services(options, story, progress);
   if (!served.ok()) return served.status();
-  progress("hedging before replicas that stall, simulated");
-  tell_hedging(options, story);
+  VECSERVE_TRY(tell_hedging(options, story, progress));
   return story;
 }
 

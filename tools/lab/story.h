@@ -52,6 +52,9 @@ struct Story {
 [[nodiscard]] Result<Story> tell(const StoryOptions& options,
                                  const std::function<void(const std::string&)>& progress);
 
+// n, percentiles as far as the samples support them, and max, from latencies in any order.
+void fill(Row& row, std::vector<double> latencies_us);
+
 // "what | essay p50 p99 p99.9 | here ..."
 [[nodiscard]] plot::Table table_of(const std::vector<Row>& rows);
 

@@ -111,7 +111,8 @@ TEST_CASE("hedged client: a call that a silent replica holds is answered by anot
   CHECK(client->stats().cancelled_running == 0);
 }
 
-TEST_CASE("hedged client: when the first copy was taken back and the second refused, a third goes") {
+TEST_CASE(
+    "hedged client: when the first copy was taken back and the second refused, a third goes") {
   const auto replicas = make_replicas(2);
   Result<HedgedClient> client = HedgedClient::connect(options_for(replicas));
   REQUIRE(client.ok());
