@@ -11,6 +11,7 @@
 #include "tools/loadgen/live_view.h"
 #include "tools/loadgen/run_load.h"
 #include "tools/loadgen/write_views.h"
+#include "tools/report/histogram_log.h"
 
 namespace {
 
@@ -22,7 +23,7 @@ struct Flags {
   double timeout_ms = 1'000.0;
   double slo_ms = 100.0;
   bool unhedged = false;
-  std::string json, svg, html;
+  std::string json, csv, hgrm, hlog, svg, html;
 };
 
 void add_flags(CLI::App& app, Flags& flags) {
@@ -54,6 +55,9 @@ void add_flags(CLI::App& app, Flags& flags) {
       ->capture_default_str();
   app.add_flag("--unhedged", flags.unhedged, "the better of two servers, and no second copies");
   app.add_option("--json", flags.json, "- for one JSON line on standard output");
+  app.add_option("--csv", flags.csv, "a file for the percentiles");
+  app.add_option("--hgrm", flags.hgrm, "a file for the spectrum, as HdrHistogram writes it");
+  app.add_option("--hlog", flags.hlog, "a file for a histogram a second, likewise");
   app.add_option("--svg", flags.svg, "a file for the plots");
   app.add_option("--html", flags.html, "a file for a page with the plots");
 }
@@ -92,11 +96,23 @@ void print_stats(const HedgeStats& stats) {
               static_cast<double>(stats.delay.count()) * 1e-6, stats.load);
 }
 
-void write_file(const std::string& path, const std::string& text) {
+template <typename Write>
+void write_file(const std::string& path, Write&& write) {
   if (path.empty()) return;
   std::ofstream file(path);
-  file << text;
+  write(file);
   if (!file.good()) throw std::runtime_error("cannot write " + path);
+}
+
+void write_files(const Flags& flags, const loadgen::LoadRun& run) {
+  write_file(flags.csv, [&](std::ostream& out) { loadgen::write_csv(out, run.report); });
+  write_file(flags.hgrm,
+             [&](std::ostream& out) { report::write_spectrum(out, run.report.summary.response); });
+  write_file(flags.hlog, [&](std::ostream& out) {
+    loadgen::write_hlog(out, run.report, *run.records, run.result.sent, run.start_unix_s);
+  });
+  write_file(flags.svg, [&](std::ostream& out) { out << loadgen::views_svg(run); });
+  write_file(flags.html, [&](std::ostream& out) { out << loadgen::views_html(run); });
 }
 
 int run(Flags& flags) {
@@ -126,8 +142,7 @@ int run(Flags& flags) {
     print_stats(stats);
     loadgen::print_views(std::cout, *ran);
   }
-  if (!flags.svg.empty()) write_file(flags.svg, loadgen::views_svg(*ran));
-  if (!flags.html.empty()) write_file(flags.html, loadgen::views_html(*ran));
+  write_files(flags, *ran);
   return ran->report.judgement.verdict == loadgen::Verdict::invalid ? 3 : 0;
 }
 
