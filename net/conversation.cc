@@ -193,10 +193,11 @@ Status Conversation::enter(const Arrived& arrived) {
   if (open_bytes_ + bytes > shared_.options.connection_bytes_max) {
     return {StatusCode::resource_exhausted, "too many bytes in unanswered requests"};
   }
-  if (!open_.try_emplace(arrived.header.request_id, Open{nullptr, nullptr, nullptr, bytes})
-           .second) {
+  const auto [at, added] = open_.try_emplace(arrived.header.request_id);
+  if (!added) {
     return Status::invalid_argument("request_id", "an unanswered request has this number");
   }
+  at->second.bytes = bytes;
   open_bytes_ += bytes;
   return {};
 }
@@ -214,152 +215,58 @@ Conversation::Open Conversation::take(OpenTable::iterator at) {
 
 void Conversation::leave(std::uint64_t request_id) {
   Open gone;  // destroyed outside of the lock
-  const std::lock_guard lock(mutex_);
-  const auto found = open_.find(request_id);
-  if (found != open_.end()) gone = take(found);
+  std::vector<std::uint64_t> ready;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = open_.find(request_id);
+    if (found == open_.end()) return;
+    gone = take(found);
+    if (gone.write) order_.leave(*gone.write, ready);
+  }
+  begin_writes(std::move(ready));
 }
 
 void Conversation::submit(Dispatch& dispatch, const std::shared_ptr<Work>& work,
                           const Arrived& arrived) {
-  const std::uint64_t id = arrived.header.request_id;
-  Open gone;  // destroyed outside of the lock
-  {
-    const std::lock_guard lock(mutex_);
-    const auto found = open_.find(id);
-    if (found == open_.end()) return;  // cancelled meanwhile
-    if (closed_) {
-      gone = take(found);
-      return;
-    }
-    found->second.work = work;
-    found->second.dispatch = &dispatch;
-  }
-  const std::optional<Refusal> refusal = dispatch.submit(work);
+  const std::optional<Refusal> refusal = try_submit(dispatch, work, arrived);
   if (!refusal) return;  // from here on the work may be finished and gone
   refuse(arrived, *refusal);
-  leave(id);
+  leave(arrived.header.request_id);
 }
 
-// ---- starting works
-// --------------------------------------------------------------------------------
-
-void Conversation::start_search(std::unique_ptr<Arrived> arrived) {
-  const std::uint64_t id = arrived->header.request_id;
-  SearchWork::Call call;
-  std::vector<Query> queries;
-  std::string_view filter;
-  std::uint32_t k = 1;
-  if (auto* search = std::get_if<SearchRequest>(&arrived->request)) {
-    queries = std::move(search->queries);
-    filter = search->filter;
-    k = search->k;
-    call.with_payload = search->with_payload;
-    call.with_vector = search->with_vector;
-  } else {
-    auto& range = std::get<RangeSearchRequest>(arrived->request);
-    queries = std::move(range.queries);
-    filter = range.filter;
-    call.with_payload = range.with_payload;
-    call.with_vector = range.with_vector;
-    call.radius = range.radius;
-    call.limit = range.limit;
-  }
-  Status status;
-  for (Query& query : queries) {
-    if (query.k == 0) query.k = k;
-    if (!query.filter) query.filter = filter;
-    if (query.k == 0) status = Status::invalid_argument("k", "must be at least 1");
-  }
-  auto rows = shared_.database.collection(collection_of(arrived->request));
-  if (!rows.ok()) status = rows.status();
-  if (!status.ok()) {
-    refuse(*arrived, status);
-    return leave(id);
-  }
-  call.collection = std::move(*rows);
-  const WorkTerms terms = terms_of(*arrived, shared_.serving.groups().of(call),
-                                   static_cast<std::uint32_t>(queries.size()));
-  auto work =
-      std::make_shared<SearchTask>(shared_from_this(), std::move(arrived), terms, std::move(call));
-  work->queries = std::move(queries);
-  submit(shared_.serving.searches(), work, work->arrived());
-}
-
-void Conversation::start_call(std::unique_ptr<Arrived> arrived) {
-  constexpr std::size_t kRowsPerWeight = 64;  // as net/serving.h counts writes
-  const Verb verb = arrived->header.verb;
-  const bool writes =
-      is_write(verb) || verb == Verb::create_collection || verb == Verb::drop_collection;
-  std::size_t rows = 1;
-  if (const auto* write = std::get_if<WriteRequest>(&arrived->request)) rows = write->rows.size();
-  if (const auto* erase = std::get_if<EraseRequest>(&arrived->request)) rows = erase->ids.size();
-  const WorkTerms terms =
-      terms_of(*arrived, kAlone, static_cast<std::uint32_t>(rows / kRowsPerWeight));
-  auto work = std::make_shared<CallTask>(writes ? peers_.writes : peers_.reads, shared_from_this(),
-                                         std::move(arrived), terms);
-  Dispatch& dispatch = writes ? shared_.serving.writes() : shared_.serving.reads();
-  submit(dispatch, work, work->arrived());
-}
-
-void Conversation::start_scan(std::unique_ptr<Arrived> arrived) {
-  const std::uint64_t id = arrived->header.request_id;
-  auto& running = shared_.counters.scans;
-  auto task = std::make_shared<ScanTask>(shared_, std::move(arrived));
-  bool room = false;
+std::optional<Refusal> Conversation::try_submit(Dispatch& dispatch,
+                                                const std::shared_ptr<Work>& work,
+                                                const Arrived& arrived) {
+  bool wanted = false;
   {
     const std::lock_guard lock(mutex_);
-    room = scans_ < limits::connection_scans_max &&
-           running.load(std::memory_order_relaxed) < limits::scans_max;
-    if (room) {
-      ++scans_;
-      running.fetch_add(1, std::memory_order_relaxed);
-      open_[id].scan = task;
+    const auto found = open_.find(arrived.header.request_id);
+    if (found == open_.end()) return std::nullopt;  // cancelled meanwhile
+    wanted = !closed_;
+    if (wanted) {
+      found->second.work = work;
+      found->second.dispatch = &dispatch;
     }
   }
-  if (room) return continue_scan(std::move(task));
-  refuse(task->arrived(), Status(StatusCode::resource_exhausted, "too many running scans"));
-  leave(id);
+  if (wanted) return dispatch.submit(work);
+  leave(arrived.header.request_id);
+  return std::nullopt;
 }
 
-void Conversation::continue_scan(std::shared_ptr<ScanTask> task) {
-  Open gone;  // these two are destroyed outside of the lock
-  std::shared_ptr<Work> last;
-  {
-    const std::lock_guard lock(mutex_);
-    const auto found = open_.find(task->arrived().header.request_id);
-    if (found == open_.end()) return;  // cancelled meanwhile
-    last = std::move(found->second.work);
-    if (closed_) {
-      gone = take(found);
-      return;
-    }
-    if (outbox_.bytes() > limits::outbox_bytes_soft) {
-      paused_.push_back(std::move(task));
-      return;
-    }
-  }
-  auto page = std::make_shared<ScanPage>(shared_from_this(), task);
-  submit(shared_.serving.reads(), page, task->arrived());
-}
-
-void Conversation::drained() {
-  std::vector<std::shared_ptr<ScanTask>> paused;
-  {
-    const std::lock_guard lock(mutex_);
-    paused.swap(paused_);
-  }
-  for (std::shared_ptr<ScanTask>& task : paused) continue_scan(std::move(task));
-}
+// ---- ending works
+// ----------------------------------------------------------------------------------
 
 void Conversation::cancel(const Arrived& arrived) {
   const auto& [target, waiting_only] = std::get<CancelRequest>(arrived.request);
   std::shared_ptr<Work> work;
   Dispatch* dispatch = nullptr;
   std::shared_ptr<ScanTask> paused;
+  std::shared_ptr<CallTask> held;
   {
     const std::lock_guard lock(mutex_);
     const auto found = open_.find(target);
     if (found != open_.end()) {
+      held = drop_held(found->second);
       work = found->second.work;
       dispatch = found->second.dispatch;
       const auto place = std::find(paused_.begin(), paused_.end(), found->second.scan);
@@ -370,28 +277,32 @@ void Conversation::cancel(const Arrived& arrived) {
     }
   }
   if (work != nullptr) static_cast<void>(dispatch->cancel(*work, waiting_only));
-  if (paused != nullptr) {
-    Outcome outcome;
-    outcome.status = Status(StatusCode::cancelled, "cancelled by the client");
-    answer_error(paused->arrived(), outcome);
-  }
+  Outcome outcome;
+  outcome.status = Status(StatusCode::cancelled, "cancelled by the client");
+  if (paused != nullptr) answer_error(paused->arrived(), outcome);
+  if (held != nullptr) answer_error(held->arrived(), outcome);
   reply_now(arrived, EmptyReply());
 }
 
 void Conversation::close() {
   std::vector<std::shared_ptr<ScanTask>> paused;
+  std::vector<std::shared_ptr<CallTask>> held;
   {
     const std::lock_guard lock(mutex_);
     if (closed_) return;
     closed_ = true;
     paused.swap(paused_);
+    for (auto& [id, open] : open_) {
+      if (auto work = drop_held(open)) held.push_back(std::move(work));
+    }
   }
   ended_ = true;
   outbox_.close();
   // Works that are still running keep us alive until they are finished; what nobody will finish
-  // are scans that paused.
+  // are scans that paused and writes that waited for others.
   if (greeted_) shared_.serving.cancel_all(peers_);
   for (const std::shared_ptr<ScanTask>& task : paused) leave(task->arrived().header.request_id);
+  for (const std::shared_ptr<CallTask>& task : held) leave(task->arrived().header.request_id);
 }
 
 // ---- answers

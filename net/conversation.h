@@ -11,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -23,6 +24,7 @@
 #include "net/server_shared.h"
 #include "net/tokens.h"
 #include "net/work.h"
+#include "net/write_order.h"
 
 namespace vecserve::net {
 
@@ -36,6 +38,7 @@ struct Arrived {
   [[nodiscard]] Deadline deadline() const;
 };
 
+class CallTask;
 class ScanTask;
 
 class Conversation : public std::enable_shared_from_this<Conversation> {
@@ -85,6 +88,7 @@ class Conversation : public std::enable_shared_from_this<Conversation> {
     Dispatch* dispatch = nullptr;
     std::shared_ptr<ScanTask> scan;  // if it is one
     std::size_t bytes = 0;
+    std::optional<std::uint64_t> write;  // its number in the order of writes, if it is one
   };
 
   using OpenTable = std::unordered_map<std::uint64_t, Open>;
@@ -101,8 +105,17 @@ class Conversation : public std::enable_shared_from_this<Conversation> {
   void start_search(std::unique_ptr<Arrived> arrived);
   void start_call(std::unique_ptr<Arrived> arrived);
   void start_scan(std::unique_ptr<Arrived> arrived);
+  void start_write(std::shared_ptr<CallTask> work);
+  // Whose turn has come; each is submitted, or leaves the order for the next.
+  void begin_writes(std::vector<std::uint64_t> ready);
+  // A write that waits for others is taken out of held_; null: it does not. mutex_ must be held.
+  [[nodiscard]] std::shared_ptr<CallTask> drop_held(Open& open);
   void cancel(const Arrived& arrived);
   void submit(Dispatch& dispatch, const std::shared_ptr<Work>& work, const Arrived& arrived);
+  // The same, but the caller answers a refusal and forgets the request.
+  [[nodiscard]] std::optional<Refusal> try_submit(Dispatch& dispatch,
+                                                  const std::shared_ptr<Work>& work,
+                                                  const Arrived& arrived);
 
   void reply_now(const Arrived& arrived, const ReplyBody& body);
   void refuse(const Arrived& arrived, const ErrorReply& error);
@@ -134,6 +147,12 @@ class Conversation : public std::enable_shared_from_this<Conversation> {
   std::uint32_t scans_ = 0;                        // guarded by mutex_
   std::vector<std::shared_ptr<ScanTask>> paused_;  // guarded by mutex_
   bool closed_ = false;                            // guarded by mutex_
+
+  // Writes; guarded by mutex_.
+  WriteOrder order_;
+  std::uint64_t next_write_ = 0;
+  // By number: those that wait for others; null: no longer wanted.
+  std::unordered_map<std::uint64_t, std::shared_ptr<CallTask>> held_;
 };
 
 }  // namespace vecserve::net

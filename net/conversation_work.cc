@@ -155,7 +155,7 @@ std::size_t bytes_of(const Row& row) {
 WorkTerms terms_of(const Arrived& arrived, GroupId group, std::uint32_t weight) {
   WorkTerms terms;
   terms.group = group;
-  terms.work_class = static_cast<WorkClass>(arrived.header.priority);
+  terms.priority = arrived.header.priority;
   terms.weight = std::max(weight, 1U);
   terms.bytes = arrived.body.size() + sizeof(Arrived);
   terms.deadline = arrived.deadline();

@@ -99,7 +99,10 @@ asio::awaitable<void> Session::read_loop() {
     }
     std::error_code error;
     const std::size_t bytes = co_await stream_.read_some(reader_.space(), error);
-    if (error || closed_) co_return close();
+    if (closed_) co_return;
+    // It will say no more, but may still listen: what it asked for is answered.
+    if (error == asio::error::eof) break;
+    if (error) co_return close();
     if (!reader_.mid_frame()) {
       frame_began_ = std::chrono::steady_clock::now();
       frame_bytes_ = 0;
@@ -110,6 +113,7 @@ asio::awaitable<void> Session::read_loop() {
     reading_ = take_frames();
     account();
   }
+  reading_ = false;
   something_to_write_.cancel();  // the writer ends when all is said
 }
 
@@ -216,7 +220,7 @@ const char* Session::overdue(TimePoint now) const {
   // A large frame earns time by what has arrived of it.
   const auto earned =
       std::chrono::milliseconds(frame_bytes_ * 1'000 / limits::frame_bytes_per_second);
-  const bool paused = conversation_->outbox().bytes() > limits::outbox_bytes_soft;
+  const bool paused = !reading_ || conversation_->outbox().bytes() > limits::outbox_bytes_soft;
   if (reader_.mid_frame() && !paused && now - frame_began_ > options.frame_timeout + earned) {
     return "a frame took too long";
   }

@@ -5,104 +5,15 @@
 #include "net/conversation.h"
 
 #include <catch2/catch.hpp>
-#include <condition_variable>
 #include <cstring>
-#include <deque>
 
-#include "tests/support/wire_client.h"
+#include "tests/support/talk.h"
 #include "tests/support/wire_samples.h"
 
 namespace vecserve::net {
 namespace {
 
-class Talk {
- public:
-  explicit Talk(ServerOptions options = {}, bool start = true) {
-    DatabaseOptions in_memory;
-    in_memory.in_memory = true;
-    in_memory.threads = 1;
-    database.emplace(std::move(Database::open("", in_memory).value()));
-    if (start) REQUIRE(serving.start().ok());
-    shared = std::make_shared<ServerShared>(std::move(options), *database, serving, clock);
-    talk = std::make_shared<Conversation>(*shared, "here", [this] {
-      const std::lock_guard lock(mutex_);
-      woken_ = true;
-      wakes_.notify_all();
-    });
-  }
-  ~Talk() {
-    talk->close();
-    serving.stop();
-    REQUIRE(serving.wait_idle(std::chrono::steady_clock::now() + test::kWireWait));
-    CHECK(talk->unanswered() == 0);
-    CHECK(shared->counters.scans.load() == 0);
-  }
-
-  bool say(Verb verb, const RequestBody& body, std::uint64_t id = 9) {
-    const std::string bytes = test::frame_bytes({.verb = verb, .id = id}, body);
-    Frame frame;
-    REQUIRE(decode_header(std::span<const char, kHeaderBytes>(bytes.data(), kHeaderBytes),
-                          frame.header) == FrameFault::none);
-    frame.body = bytes.substr(kHeaderBytes);
-    return talk->on_frame(std::move(frame));
-  }
-
-  // The next reply; waits for it.
-  Reply hear() {
-    while (replies_.empty()) {
-      {
-        std::unique_lock lock(mutex_);
-        REQUIRE(wakes_.wait_for(lock, test::kWireWait, [&] { return woken_; }));
-        woken_ = false;
-      }
-      read_outbox();
-    }
-    Reply reply = std::move(replies_.front());
-    replies_.pop_front();
-    return reply;
-  }
-  Reply ask(Verb verb, const RequestBody& body, std::uint64_t id = 9) {
-    CHECK(say(verb, body, id));
-    Reply reply = hear();
-    CHECK(reply.request_id == id);
-    return reply;
-  }
-  Status status(Verb verb, const RequestBody& body) { return test::status_of(ask(verb, body)); }
-  void greet(std::string_view token = {}) {
-    HelloRequest hello;
-    hello.token = token;
-    CHECK(std::holds_alternative<HelloReply>(ask(Verb::hello, hello).body));
-  }
-
-  engine::SystemClock clock;
-  std::optional<Database> database;
-  Serving serving{ServingOptions(), clock};
-  std::shared_ptr<ServerShared> shared;
-  std::shared_ptr<Conversation> talk;
-
- private:
-  void read_outbox() {
-    std::string bytes;
-    while (talk->outbox().take(bytes)) {
-      talk->outbox().sent(bytes.size());
-      std::string_view left = bytes;
-      while (!left.empty()) {
-        FrameHeader header;
-        REQUIRE(decode_header(std::span<const char, kHeaderBytes>(left.data(), kHeaderBytes),
-                              header) == FrameFault::none);
-        Reply& reply = replies_.emplace_back();
-        REQUIRE(decode_reply(header, left.substr(kHeaderBytes, header.body_bytes), reply).ok());
-        left.remove_prefix(kHeaderBytes + header.body_bytes);
-      }
-      talk->drained();
-    }
-  }
-
-  std::mutex mutex_;
-  std::condition_variable wakes_;
-  bool woken_ = false;  // guarded by mutex_
-  std::deque<Reply> replies_;
-};
+using test::Talk;
 
 CollectionOptions four_dimensions() {
   CollectionOptions options;

@@ -138,7 +138,7 @@ TEST_CASE("conversation_work: a work's terms are those of its request", "[conver
   const WorkTerms terms = terms_of(request, 7, 0);
   CHECK(terms.group == 7);
   CHECK(terms.weight == 1);
-  CHECK(terms.work_class == WorkClass::background);
+  CHECK(terms.priority == Priority::background);
   CHECK(terms.bytes >= 500);
   CHECK(terms.deadline == request.at + std::chrono::milliseconds(1));
   request.header.deadline_us = 0;

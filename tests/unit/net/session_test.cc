@@ -94,6 +94,41 @@ TEST_CASE("session: hanging up in the middle of anything leaves nothing behind",
   CHECK(test::status_of(last.ask(Verb::ping, EmptyRequest())).ok());
 }
 
+TEST_CASE("session: who ends its sending side still gets its replies", "[session]") {
+  test::ServedDatabase served;
+  served.fill(500);
+  test::WireClient client = served.client();
+  SearchRequest search;
+  const std::vector<float> vector = {3, 1, 0, 0};
+  search.collection = "rows";
+  search.queries = {Query(vector)};
+  search.k = 1;
+  ScanRequest scan;
+  scan.collection = "rows";
+  scan.page_rows = 10;
+  std::string bytes = test::frame_bytes({.verb = Verb::scan, .id = 999}, scan);
+  for (std::uint64_t id = 0; id < 20; ++id) {
+    bytes += test::frame_bytes({.verb = Verb::search, .id = id}, search);
+  }
+  bytes += "\xf7";  // the beginning of a frame that never comes
+  REQUIRE(client.send(bytes));
+  client.end_writing();
+  std::size_t rows = 0;
+  int found = 0;
+  while (const auto reply = client.try_reply()) {
+    REQUIRE(test::status_of(*reply).ok());
+    if (reply->request_id == 999) {
+      rows += std::get<RowsReply>(reply->body).rows.size();
+    } else {
+      ++found;
+    }
+  }
+  CHECK(found == 20);
+  CHECK(rows == 500);
+  while (served.server->counters().connections.load() != 0) {
+  }
+}
+
 TEST_CASE("session: the last error reply arrives before the end", "[session]") {
   test::ServedDatabase served;
   for (int round = 0; round < 20; ++round) {
