@@ -286,7 +286,8 @@ Status run_search(const CollectionCore& core, const SearchCall& call,
   if (call.stop.stop()) {
     return stopped(call);
   }
-  const LanePool::Lease lane = core.runtime->lanes.take();
+  const LanePool::Lease lane = core.runtime->lanes.take(call.stop);
+  if (!lane) return stopped(call);
   return Search(core, call, queries, *lane, result).run();
 }
 

@@ -19,10 +19,14 @@ LanePool::LanePool(std::function<std::unique_ptr<Scanner>()> make_scanner)
   made_ = 1;
 }
 
-LanePool::Lease LanePool::take() {
+LanePool::Lease LanePool::take(const StopCheck& stop) {
   {
     std::unique_lock lock(mutex_);
-    returned_.wait(lock, [&] { return !idle_.empty() || made_ < limits::lanes_max; });
+    const auto there_is_one = [&] { return !idle_.empty() || made_ < limits::lanes_max; };
+    // Whoever cancels wakes nobody here, so that those who wait look for themselves.
+    while (!returned_.wait_for(lock, kLookEvery, there_is_one)) {
+      if (stop.stop()) return {*this, nullptr};
+    }
     if (!idle_.empty()) {
       auto lane = std::move(idle_.back());
       idle_.pop_back();

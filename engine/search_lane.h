@@ -5,6 +5,7 @@
 // Always holds: a lane goes back to the pool when its Lease ends, also when the search failed.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <functional>
@@ -43,9 +44,12 @@ class LanePool {
   class Lease {
    public:
     Lease(LanePool& pool, std::unique_ptr<SearchLane> lane) : pool_(pool), lane_(std::move(lane)) {}
-    ~Lease() { pool_.give_back(std::move(lane_)); }
+    ~Lease() {
+      if (lane_ != nullptr) pool_.give_back(std::move(lane_));
+    }
     Lease(const Lease&) = delete;
     Lease& operator=(const Lease&) = delete;
+    explicit operator bool() const { return lane_ != nullptr; }
     [[nodiscard]] SearchLane& operator*() const { return *lane_; }
     [[nodiscard]] SearchLane* operator->() const { return lane_.get(); }
 
@@ -54,7 +58,10 @@ class LanePool {
     std::unique_ptr<SearchLane> lane_;
   };
 
-  [[nodiscard]] Lease take();
+  // Waits for a lane while all are out; an empty lease when the search is stopped before there is
+  // one, which is noticed within kLookEvery.
+  [[nodiscard]] Lease take(const StopCheck& stop = {});
+  static constexpr std::chrono::milliseconds kLookEvery{5};
   [[nodiscard]] const std::string& backend() const { return backend_; }
 
  private:

@@ -111,4 +111,22 @@ TEST_CASE("search lanes: never more than the bound, and those who wait get one",
   CHECK(made == limits::lanes_max);
 }
 
+TEST_CASE("search lanes: who waits for one gives up by its deadline, or when cancelled") {
+  LanePool pool([] { return std::make_unique<IdleScanner>(); });
+  std::vector<std::unique_ptr<LanePool::Lease>> all;
+  for (std::uint32_t i = 0; i < limits::lanes_max; ++i) {
+    all.emplace_back(new LanePool::Lease(pool.take()));
+  }
+  const auto soon = std::chrono::steady_clock::now() + std::chrono::milliseconds(2);
+  CHECK_FALSE(pool.take(StopCheck(soon, nullptr)));
+  CHECK(std::chrono::steady_clock::now() >= soon);
+  CancelToken cancel;
+  std::thread other([&] { cancel.cancel(); });
+  CHECK_FALSE(pool.take(StopCheck(kNoDeadline, &cancel)));
+  other.join();
+  all.pop_back();
+  // A lane that is there is given whatever the time: the search itself looks next.
+  CHECK(pool.take(StopCheck(soon, nullptr)));
+}
+
 }  // namespace
