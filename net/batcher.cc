@@ -15,8 +15,8 @@ namespace vecserve::net {
 
 namespace {
 
-constexpr std::size_t index_of(WorkClass work_class) {
-  return static_cast<std::size_t>(work_class);
+constexpr std::size_t index_of(Priority priority) {
+  return static_cast<std::size_t>(priority);
 }
 
 // Of those that wait longest, so many are looked at: the first may be of a class that waits longer.
@@ -39,9 +39,9 @@ Duration drain_of(const Group& group, std::uint64_t weight, std::uint64_t works)
 
 Group::Group(GroupId id_in, Duration first_guess, std::uint32_t batch_max)
     : id(id_in), cost(first_guess, id_in == kAlone ? 1 : batch_max) {
-  for (std::size_t c = 0; c < kWorkClasses; ++c) {
+  for (std::size_t c = 0; c < kPriorityCount; ++c) {
     queues[c].group = this;
-    queues[c].work_class = static_cast<WorkClass>(c);
+    queues[c].priority = static_cast<Priority>(c);
   }
 }
 
@@ -94,7 +94,7 @@ void Batcher::forget_idle_group() {
 void Batcher::cost_changed(Group& group) {
   std::uint64_t weight = 0;
   std::uint64_t works = 0;
-  for (std::size_t c = 0; c < kWorkClasses; ++c) {
+  for (std::size_t c = 0; c < kPriorityCount; ++c) {
     weight += group.queues[c].weight;
     works += group.queues[c].works;
     const Duration now = drain_of(group, weight, works);
@@ -103,8 +103,8 @@ void Batcher::cost_changed(Group& group) {
   }
 }
 
-Batcher::Wait Batcher::wait_of(Group& group, WorkClass work_class, std::uint32_t weight) const {
-  const std::size_t c = index_of(work_class);
+Batcher::Wait Batcher::wait_of(Group& group, Priority priority, std::uint32_t weight) const {
+  const std::size_t c = index_of(priority);
   const CostModel& cost = group.cost;
   Wait wait;
   wait.own = cost.slow(weight);
@@ -123,7 +123,7 @@ Batcher::Wait Batcher::wait_of(Group& group, WorkClass work_class, std::uint32_t
   if (c == 0) {
     // Lower classes that wait take their reserved share of what goes first.
     double reserved = 0.0;
-    for (std::size_t i = 1; i < kWorkClasses; ++i) reserved += works_[i] == 0 ? 0.0 : share(i);
+    for (std::size_t i = 1; i < kPriorityCount; ++i) reserved += works_[i] == 0 ? 0.0 : share(i);
     const auto ns = static_cast<double>(wait.queued.count());
     wait.queued = Duration(static_cast<Duration::rep>(ns / (1.0 - reserved)));
   }
@@ -131,7 +131,7 @@ Batcher::Wait Batcher::wait_of(Group& group, WorkClass work_class, std::uint32_t
 }
 
 Duration Batcher::delay_of(const Work& work, TimePoint now) const {
-  const std::size_t c = index_of(work.terms_.work_class);
+  const std::size_t c = index_of(work.terms_.priority);
   const Duration waited = now - work.admitted_;
   if (c == 0) return waited;
   return Duration(static_cast<Duration::rep>(static_cast<double>(waited.count()) * share(c)));
@@ -149,7 +149,7 @@ Duration Batcher::standing_delay(TimePoint now) const {
 // ---- queueing -----------------------------------------------------------------------------------
 
 void Batcher::enter_ring(ClassQueue& queue) {
-  ClassQueue*& turn = turn_[index_of(queue.work_class)];
+  ClassQueue*& turn = turn_[index_of(queue.priority)];
   if (turn == nullptr) {
     turn = queue.next = queue.before = &queue;
     return;
@@ -161,7 +161,7 @@ void Batcher::enter_ring(ClassQueue& queue) {
 }
 
 void Batcher::leave_ring(ClassQueue& queue) {
-  const std::size_t c = index_of(queue.work_class);
+  const std::size_t c = index_of(queue.priority);
   if (queue.next == &queue) {
     turn_[c] = nullptr;
     credit_ns_[c] = 0.0;
@@ -237,7 +237,7 @@ void Batcher::link(Work& work, Flow& flow) {
 
 void Batcher::push(std::shared_ptr<Work> work, Group& group, TimePoint now) {
   Work& it = *work;
-  ClassQueue& queue = group.queues[index_of(it.terms_.work_class)];
+  ClassQueue& queue = group.queues[index_of(it.terms_.priority)];
   link(it, flow_of(*it.peer_, queue));
   it.self_ = std::move(work);
   it.place_ = Work::Place::queued;
@@ -245,7 +245,7 @@ void Batcher::push(std::shared_ptr<Work> work, Group& group, TimePoint now) {
   group.used = ++pushes_;
   queue.works += 1;
   queue.weight += it.terms_.weight;
-  works_[index_of(queue.work_class)] += 1;
+  works_[index_of(queue.priority)] += 1;
   weight_ += it.terms_.weight;
   it.peer_->queued_weight_ += it.terms_.weight;
   if (heaviest_ == nullptr || it.peer_->queued_weight_ > heaviest_->queued_weight_) {
@@ -268,7 +268,7 @@ std::shared_ptr<Work> Batcher::remove(Work& work) {
   work.flow_ = nullptr;
   queue.works -= 1;
   queue.weight -= work.terms_.weight;
-  works_[index_of(queue.work_class)] -= 1;
+  works_[index_of(queue.priority)] -= 1;
   weight_ -= work.terms_.weight;
   peer.queued_weight_ -= work.terms_.weight;
   if (heaviest_ == &peer && peer.queued_weight_ == 0) heaviest_ = nullptr;
@@ -297,7 +297,7 @@ bool Batcher::too_late(const Work& work, const Fill& fill) {
 // The highest class that waits, unless a lower one was promised time for a whole batch by now.
 ClassQueue* Batcher::pick_lead() {
   ClassQueue* lead = nullptr;
-  for (std::size_t c = kWorkClasses; c-- > 1 && lead == nullptr;) {
+  for (std::size_t c = kPriorityCount; c-- > 1 && lead == nullptr;) {
     if (turn_[c] == nullptr) continue;
     const Group& group = *turn_[c]->group;
     const auto weight = std::min<std::uint64_t>(turn_[c]->weight, group.cost.batch_limit());
@@ -307,13 +307,13 @@ ClassQueue* Batcher::pick_lead() {
     credit_ns_[c] = 0.0;
     lead = turn_[c];
   }
-  for (std::size_t c = 0; c < kWorkClasses && lead == nullptr; ++c) lead = turn_[c];
+  for (std::size_t c = 0; c < kPriorityCount && lead == nullptr; ++c) lead = turn_[c];
   if (lead == nullptr) return nullptr;
-  turn_[index_of(lead->work_class)] = lead->next;
+  turn_[index_of(lead->priority)] = lead->next;
   const auto weight = std::min<std::uint64_t>(lead->weight, lead->group->cost.batch_limit());
   const auto cost =
       static_cast<double>(lead->group->cost.median(static_cast<std::uint32_t>(weight)).count());
-  for (std::size_t c = index_of(lead->work_class) + 1; c < kWorkClasses; ++c) {
+  for (std::size_t c = index_of(lead->priority) + 1; c < kPriorityCount; ++c) {
     if (turn_[c] != nullptr) credit_ns_[c] += share(c) * cost;
   }
   return lead;
@@ -370,15 +370,15 @@ void Batcher::fill(Fill& fill, ClassQueue& lead) {
   if (group.cost.measured()) {
     fill.expected += group.cost.slow(static_cast<std::uint32_t>(likely));
   }
-  std::array<std::uint32_t, kWorkClasses> reserved{};
+  std::array<std::uint32_t, kPriorityCount> reserved{};
   std::uint32_t all_reserved = 0;
-  for (std::size_t c = index_of(lead.work_class) + 1; c < kWorkClasses && limit > 1; ++c) {
+  for (std::size_t c = index_of(lead.priority) + 1; c < kPriorityCount && limit > 1; ++c) {
     if (group.queues[c].works == 0) continue;
     reserved[c] = std::max(1U, static_cast<std::uint32_t>(share(c) * limit));
     all_reserved += reserved[c];
   }
   take(fill, lead, limit - std::min(all_reserved, limit - 1));
-  for (std::size_t c = 0; c < kWorkClasses; ++c) {
+  for (std::size_t c = 0; c < kPriorityCount; ++c) {
     if (reserved[c] != 0) take(fill, group.queues[c], fill.batch.weight + reserved[c]);
   }
   for (ClassQueue& queue : group.queues) take(fill, queue, limit);

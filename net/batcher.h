@@ -52,7 +52,7 @@ struct Flow {
 
 struct ClassQueue {
   Group* group = nullptr;
-  WorkClass work_class = WorkClass::interactive;
+  Priority priority = Priority::interactive;
   Flow* turn = nullptr;  // null: nothing waits
   std::uint32_t works = 0;
   std::uint64_t weight = 0;
@@ -64,10 +64,10 @@ struct Group {
   Group(GroupId id_in, Duration first_guess, std::uint32_t batch_max);
   GroupId id;
   CostModel cost;
-  std::array<ClassQueue, kWorkClasses> queues;
-  std::array<Duration, kWorkClasses> drain{};  // of this class and those above, as last counted
-  std::uint32_t running = 0;                   // batches on lanes
-  std::uint64_t used = 0;                      // when it was last pushed to, in pushes
+  std::array<ClassQueue, kPriorityCount> queues;
+  std::array<Duration, kPriorityCount> drain{};  // of this class and those above, as last counted
+  std::uint32_t running = 0;                     // batches on lanes
+  std::uint64_t used = 0;                        // when it was last pushed to, in pushes
 
   [[nodiscard]] bool alone() const { return id == kAlone; }
   [[nodiscard]] std::uint64_t weight() const;
@@ -109,7 +109,7 @@ class Batcher {
     Duration of_class{0};  // what waits of its own class alone
     double share = 1.0;    // of the device that its class is sure of
   };
-  [[nodiscard]] Wait wait_of(Group& group, WorkClass work_class, std::uint32_t weight) const;
+  [[nodiscard]] Wait wait_of(Group& group, Priority priority, std::uint32_t weight) const;
 
   void push(std::shared_ptr<Work> work, Group& group, TimePoint now);
   // `work` must wait here. Hands back what kept it alive.
@@ -131,7 +131,7 @@ class Batcher {
   [[nodiscard]] Work* oldest() const { return oldest_; }
 
   [[nodiscard]] std::uint32_t works() const { return works_[0] + works_[1] + works_[2]; }
-  [[nodiscard]] std::uint32_t works(WorkClass c) const {
+  [[nodiscard]] std::uint32_t works(Priority c) const {
     return works_[static_cast<std::size_t>(c)];
   }
   [[nodiscard]] std::uint64_t weight() const { return weight_; }
@@ -158,10 +158,10 @@ class Batcher {
 
   // Per class: the group whose turn it is, works, device time of this class and those above, and
   // the time that the class was promised while others went first.
-  std::array<ClassQueue*, kWorkClasses> turn_{};
-  std::array<std::uint32_t, kWorkClasses> works_{};
-  std::array<Duration, kWorkClasses> drain_{};
-  std::array<double, kWorkClasses> credit_ns_{};
+  std::array<ClassQueue*, kPriorityCount> turn_{};
+  std::array<std::uint32_t, kPriorityCount> works_{};
+  std::array<Duration, kPriorityCount> drain_{};
+  std::array<double, kPriorityCount> credit_ns_{};
   std::uint64_t weight_ = 0;
 
   std::vector<std::unique_ptr<Flow>> flows_;  // all ever made

@@ -172,8 +172,8 @@ DispatchStats Dispatch::stats() const {
   const std::lock_guard lock(state_->mutex);
   State& state = *state_;
   DispatchStats stats = state.totals;
-  for (std::size_t c = 0; c < kWorkClasses; ++c) {
-    stats.queued[c] = state.batcher.works(static_cast<WorkClass>(c));
+  for (std::size_t c = 0; c < kPriorityCount; ++c) {
+    stats.queued[c] = state.batcher.works(static_cast<Priority>(c));
   }
   for (const State::Running& slot : state.running) {
     if (slot.batch == nullptr) continue;

@@ -71,9 +71,9 @@ struct DispatchStats {
   std::uint64_t batches = 0;
   std::uint64_t batch_works = 0;  // in these
   std::uint64_t batch_weight = 0;
-  std::uint64_t queued[kWorkClasses] = {};  // works that wait now
-  std::uint64_t running = 0;                // works on lanes now
-  std::uint64_t in_flight = 0;              // tickets alive
+  std::uint64_t queued[kPriorityCount] = {};  // works that wait now
+  std::uint64_t running = 0;                  // works on lanes now
+  std::uint64_t in_flight = 0;                // tickets alive
   std::uint64_t bytes_in_flight = 0;
   std::uint32_t lanes_busy = 0;
   bool overloaded = false;  // the backstop is at work

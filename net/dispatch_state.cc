@@ -58,19 +58,19 @@ Duration Dispatch::State::rest_of_running(TimePoint now, Duration& first) {
   return all;
 }
 
-Ahead Dispatch::State::ahead_of(Group& group, WorkClass work_class, std::uint32_t weight,
+Ahead Dispatch::State::ahead_of(Group& group, Priority priority, std::uint32_t weight,
                                 TimePoint now) {
   Ahead ahead;
   ahead.lanes = options.lanes;
   ahead.slow_batch = group.cost.slow_batch();
   ahead.running = rest_of_running(now, ahead.first_done);
-  const Batcher::Wait wait = batcher.wait_of(group, work_class, weight);
+  const Batcher::Wait wait = batcher.wait_of(group, priority, weight);
   ahead.queued = wait.queued;
   ahead.own = wait.own;
   ahead.of_class = wait.of_class;
   ahead.share = wait.share;
-  const bool lower = batcher.works(WorkClass::interactive) != batcher.works();
-  if (work_class == WorkClass::interactive && lower) ahead.slack = ahead.slow_batch / kSlackParts;
+  const bool lower = batcher.works(Priority::interactive) != batcher.works();
+  if (priority == Priority::interactive && lower) ahead.slack = ahead.slow_batch / kSlackParts;
   return ahead;
 }
 
@@ -80,7 +80,7 @@ std::optional<Refusal> Dispatch::State::judge_work(const Work& work, Group& grou
   const WorkTerms& terms = work.terms();
   const Duration left = terms.deadline == kNoDeadline ? Duration::max() : terms.deadline - now;
   if (left <= Duration(0)) return Refusal{RefusalReason::deadline, Duration(0), Duration(0)};
-  const Ahead ahead = ahead_of(group, terms.work_class, terms.weight, now);
+  const Ahead ahead = ahead_of(group, terms.priority, terms.weight, now);
   std::optional<Refusal> refusal = judge(ahead, left, target_of(group));
   if (!refusal.has_value() || batcher.works() != 0 || share_clock.running() != 0) return refusal;
   // Idle: what usually makes it is tried, and now and then what usually does not, because a model
@@ -119,7 +119,7 @@ std::shared_ptr<Work> Dispatch::State::give_way(const Work& work) {
   if (other == nullptr || other == &own) return nullptr;
   if (other->queued_weight_ < kFarMore * (own.queued_weight_ + weight)) return nullptr;
   Work& newest = *other->newest_;
-  if (newest.terms_.work_class < work.terms().work_class) return nullptr;
+  if (newest.terms_.priority < work.terms().priority) return nullptr;
   if (newest.terms_.weight < weight) return nullptr;
   Group& group = *newest.flow_->queue->group;
   std::shared_ptr<Work> gone = batcher.remove(newest);
@@ -225,7 +225,7 @@ void Dispatch::State::leave(Work& work, StatusCode code, bool ran) {
 
 Load Dispatch::State::load_now(TimePoint now) {
   Group& group = batcher.group(last_group);
-  const Ahead ahead = ahead_of(group, WorkClass::interactive, 1, now);
+  const Ahead ahead = ahead_of(group, Priority::interactive, 1, now);
   const Duration finish = predicted_finish(ahead);
   const Duration target = target_of(group);
   Load load;

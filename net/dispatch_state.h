@@ -57,7 +57,7 @@ struct Dispatch::State {
   [[nodiscard]] Duration target_of(const Group& group) const;
   // Left of the batches on lanes: all together, and of the one that ends first.
   [[nodiscard]] Duration rest_of_running(TimePoint now, Duration& first);
-  [[nodiscard]] Ahead ahead_of(Group& group, WorkClass work_class, std::uint32_t weight,
+  [[nodiscard]] Ahead ahead_of(Group& group, Priority priority, std::uint32_t weight,
                                TimePoint now);
   [[nodiscard]] std::optional<Refusal> judge_work(const Work& work, Group& group, TimePoint now,
                                                   bool& trial);

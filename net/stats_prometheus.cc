@@ -131,10 +131,9 @@ void add_pools(Families& families, const Serving& serving) {
   MetricFamily& depth =
       families.family("vecserve_queue_depth", "Requests that wait, by class", MetricType::Gauge);
   for (const Pool& pool : pools) {
-    for (std::size_t c = 0; c < kWorkClasses; ++c) {
+    for (std::size_t c = 0; c < kPriorityCount; ++c) {
       Families::add(
-          depth,
-          {{"pool", pool.name}, {"class", std::string(to_string(static_cast<WorkClass>(c)))}},
+          depth, {{"pool", pool.name}, {"class", std::string(to_string(static_cast<Priority>(c)))}},
           static_cast<double>(pool.stats.queued[c]));
     }
   }

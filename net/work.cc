@@ -10,18 +10,6 @@
 
 namespace vecserve::net {
 
-std::string_view to_string(WorkClass work_class) {
-  switch (work_class) {
-    case WorkClass::interactive:
-      return "interactive";
-    case WorkClass::bulk:
-      return "bulk";
-    case WorkClass::background:
-      return "background";
-  }
-  return "unknown";
-}
-
 std::string_view to_string(RefusalReason reason) {
   switch (reason) {
     case RefusalReason::queue_time:

@@ -13,19 +13,13 @@
 #include <string_view>
 
 #include "vecserve/options.h"
+#include "vecserve/serving.h"
 #include "vecserve/status.h"
 
 namespace vecserve::net {
 
 using TimePoint = std::chrono::steady_clock::time_point;
 using Duration = std::chrono::nanoseconds;
-
-// What gives way when not all can be served: background first, interactive last. Every class keeps
-// a small reserved share. The numbers are on the wire.
-enum class WorkClass : std::uint8_t { interactive = 0, bulk = 1, background = 2 };
-inline constexpr std::size_t kWorkClasses = 3;
-
-[[nodiscard]] std::string_view to_string(WorkClass work_class);
 
 // Works of one group may ride in one batch, and share a cost model. Group 0 never shares a batch.
 using GroupId = std::uint64_t;
@@ -34,7 +28,7 @@ inline constexpr GroupId kAlone = 0;
 // What a work asks of the core; fixed when it is submitted.
 struct WorkTerms {
   GroupId group = kAlone;
-  WorkClass work_class = WorkClass::interactive;
+  Priority priority = Priority::interactive;
   std::uint32_t weight = 1;  // queries, or whatever its cost grows with; at least 1
   std::size_t bytes = 0;     // memory that it holds until its ticket is freed
   Deadline deadline = kNoDeadline;

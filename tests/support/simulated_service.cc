@@ -102,10 +102,10 @@ void SimulatedService::run_dry() {
   while (const Lane* lane = next_done()) run_until(lane->done);
 }
 
-net::WorkTerms terms_of(net::GroupId group, net::WorkClass work_class) {
+net::WorkTerms terms_of(net::GroupId group, Priority priority) {
   net::WorkTerms terms;
   terms.group = group;
-  terms.work_class = work_class;
+  terms.priority = priority;
   return terms;
 }
 

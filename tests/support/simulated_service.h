@@ -83,7 +83,7 @@ class SimulatedService {
 };
 
 [[nodiscard]] net::WorkTerms terms_of(net::GroupId group,
-                                      net::WorkClass work_class = net::WorkClass::interactive);
+                                      Priority priority = Priority::interactive);
 
 // So many works of one peer at once; their ends go to `done`, which must outlive the service's run.
 void flood(SimulatedService& service, const std::shared_ptr<net::Peer>& peer,

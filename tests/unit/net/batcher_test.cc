@@ -124,28 +124,28 @@ TEST_CASE("batcher: groups of one class take turns by batch") {
 TEST_CASE("batcher: higher classes go first and lower ones fill the batch") {
   Queues queues;
   const auto peer = std::make_shared<Peer>();
-  for (int i = 0; i < 10; ++i) queues.push(peer, terms_of(1, WorkClass::background));
-  for (int i = 0; i < 10; ++i) queues.push(peer, terms_of(1, WorkClass::bulk));
+  for (int i = 0; i < 10; ++i) queues.push(peer, terms_of(1, Priority::background));
+  for (int i = 0; i < 10; ++i) queues.push(peer, terms_of(1, Priority::bulk));
   for (int i = 0; i < 20; ++i) queues.push(peer, terms_of(1));
   REQUIRE(queues.close());
-  std::map<WorkClass, int> classes;
-  for (const auto& work : queues.batch.works) ++classes[work->terms().work_class];
-  CHECK(classes[WorkClass::interactive] == 14);
-  CHECK(classes[WorkClass::bulk] == 1);  // the reserved places
-  CHECK(classes[WorkClass::background] == 1);
+  std::map<Priority, int> classes;
+  for (const auto& work : queues.batch.works) ++classes[work->terms().priority];
+  CHECK(classes[Priority::interactive] == 14);
+  CHECK(classes[Priority::bulk] == 1);  // the reserved places
+  CHECK(classes[Priority::background] == 1);
   REQUIRE(queues.close());
   classes.clear();
-  for (const auto& work : queues.batch.works) ++classes[work->terms().work_class];
-  CHECK(classes[WorkClass::interactive] == 6);
-  CHECK(classes[WorkClass::bulk] == 9);
-  CHECK(classes[WorkClass::background] == 1);
+  for (const auto& work : queues.batch.works) ++classes[work->terms().priority];
+  CHECK(classes[Priority::interactive] == 6);
+  CHECK(classes[Priority::bulk] == 9);
+  CHECK(classes[Priority::background] == 1);
 }
 
 TEST_CASE("batcher: a lower class of another group gets its promised share of time") {
   Queues queues;
   const auto peer = std::make_shared<Peer>();
   for (int i = 0; i < 16 * 200; ++i) queues.push(peer, terms_of(1));
-  for (int i = 0; i < 16 * 200; ++i) queues.push(peer, terms_of(2, WorkClass::bulk));
+  for (int i = 0; i < 16 * 200; ++i) queues.push(peer, terms_of(2, Priority::bulk));
   int bulk = 0;
   for (int i = 0; i < 200; ++i) {
     REQUIRE(queues.close());
@@ -245,7 +245,7 @@ TEST_CASE("batcher: the wait that it predicts counts batches, not works") {
   for (int i = 0; i < 8; ++i) group.cost.record(16, microseconds(100));
   const Duration batch = group.cost.slow_batch();
   const auto wait = [&](std::uint32_t weight) {
-    return queues.batcher.wait_of(group, WorkClass::interactive, weight);
+    return queues.batcher.wait_of(group, Priority::interactive, weight);
   };
   CHECK(wait(1).queued == Duration(0));
   for (int i = 0; i < 15; ++i) queues.push(peer, terms_of(1));
@@ -255,8 +255,8 @@ TEST_CASE("batcher: the wait that it predicts counts batches, not works") {
   CHECK(wait(1).queued == 2 * batch);
   CHECK(wait(1).own == batch);
   // A bulk work waits for all of these, or for those of its class on its share.
-  queues.push(peer, terms_of(1, WorkClass::bulk));
-  const auto bulk = queues.batcher.wait_of(group, WorkClass::bulk, 1);
+  queues.push(peer, terms_of(1, Priority::bulk));
+  const auto bulk = queues.batcher.wait_of(group, Priority::bulk, 1);
   CHECK(bulk.queued == 2 * batch);
   CHECK(bulk.of_class == batch);
   CHECK(bulk.share == 0.05);
@@ -301,7 +301,7 @@ TEST_CASE("batcher: counts agree with what was pushed, taken and removed") {
     for (int step = 0; step < 2'000; ++step) {
       const std::uint64_t roll = dice.below(10);
       if (roll < 6) {
-        WorkTerms terms = terms_of(dice.below(5), static_cast<WorkClass>(dice.below(3)));
+        WorkTerms terms = terms_of(dice.below(5), static_cast<Priority>(dice.below(3)));
         terms.weight = static_cast<std::uint32_t>(dice.between(1, dice.percent(10) ? 90 : 3));
         weight += terms.weight;
         waiting.insert(queues.push(peers[dice.below(peers.size())], terms));

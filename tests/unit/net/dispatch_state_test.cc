@@ -138,7 +138,7 @@ TEST_CASE("dispatch: interactive work is served while bulk work overflows, which
       next_a += gap(dice, capacity * 0.8);
     } else {
       service.run_until(next_b);
-      flood(service, b, terms_of(bulk_group, WorkClass::bulk), 1, bulk);
+      flood(service, b, terms_of(bulk_group, Priority::bulk), 1, bulk);
       next_b += gap(dice, capacity * 9.2);
     }
   }
@@ -156,7 +156,7 @@ TEST_CASE("dispatch: background work is not forgotten while interactive work ove
   std::vector<Served> background;
   for (int i = 0; i < 10'000; ++i) {  // a second at ten times capacity
     flood(service, a, terms_of(1), 100, interactive);
-    flood(service, b, terms_of(2, WorkClass::background), 10, background);
+    flood(service, b, terms_of(2, Priority::background), 10, background);
     service.run_for(microseconds(100));
   }
   service.run_dry();
@@ -171,7 +171,7 @@ TEST_CASE("dispatch: a long batch on one lane does not shut out short ones on th
   const auto peer = service.dispatch().join();
   std::vector<Served> heavy;
   std::vector<Served> light;
-  WorkTerms terms = terms_of(kAlone, WorkClass::bulk);
+  WorkTerms terms = terms_of(kAlone, Priority::bulk);
   terms.weight = 40'000;  // 200 ms
   flood(service, peer, terms, 1, heavy);
   for (int i = 0; i < 100; ++i) {

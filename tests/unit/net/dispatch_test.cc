@@ -200,7 +200,7 @@ TEST_CASE("dispatch: all works of a peer that hangs up are cancelled, nobody els
   flood(service, gone, terms_of(1), 1, of_gone);
   flood(service, stays, terms_of(1), 1, of_stays);
   flood(service, gone, terms_of(1), 5, of_gone);
-  flood(service, gone, terms_of(2, WorkClass::bulk), 5, of_gone);
+  flood(service, gone, terms_of(2, Priority::bulk), 5, of_gone);
   flood(service, stays, terms_of(2), 5, of_stays);
   service.dispatch().cancel_all(*gone);
   CHECK(of_gone.size() == 10);
@@ -337,7 +337,7 @@ class StormRun {
   void submit() {
     WorkTerms terms;
     terms.group = dice_.below(4);
-    terms.work_class = static_cast<WorkClass>(dice_.below(3));
+    terms.priority = static_cast<Priority>(dice_.below(3));
     terms.weight =
         static_cast<std::uint32_t>(dice_.percent(5) ? dice_.between(1, 500) : dice_.between(1, 4));
     terms.bytes = dice_.below(1'000);

@@ -53,11 +53,5 @@ TEST_CASE("refusal: each reason has a name and a status that says what to do") {
   CHECK(names.count("unknown") == 0);
 }
 
-TEST_CASE("work class: every class has a name") {
-  CHECK(to_string(WorkClass::interactive) == "interactive");
-  CHECK(to_string(WorkClass::bulk) == "bulk");
-  CHECK(to_string(WorkClass::background) == "background");
-}
-
 }  // namespace
 }  // namespace vecserve::net
