@@ -2,7 +2,10 @@
 // that never read (N4), and both by the thousand while good clients work (T9). Short timeouts stand
 // in for the real ones. Always holds: the slow are cut off within a second of their limit, the good
 // are served, and memory stays bounded.
+#include <netinet/in.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -171,6 +174,9 @@ TEST_CASE("hostile N4: a scan that nobody reads holds a page or two", "[hostile]
 }
 
 constexpr int kAskAgainMax = 1'000;
+constexpr std::size_t kGood = 10;  // clients that behave
+constexpr int kSearches = 200;     // of each of them, in a round
+constexpr int kRounds = 5;
 
 bool refused(const std::optional<Reply>& reply) {
   if (!reply) return false;
@@ -178,52 +184,119 @@ bool refused(const std::optional<Reply>& reply) {
   return error != nullptr && error->status.code() == StatusCode::resource_exhausted;
 }
 
-// The 99th percentile of `count` searches, in microseconds; -1 if one was not answered.
-double p99_us(const std::string& address, int count) {
-  test::WireClient client(address);
-  if (!client.request({.verb = Verb::hello, .id = 1}, HelloRequest())) return -1;
-  if (!client.try_reply()) return -1;
-  const std::vector<float> vector = {1, 2, 3, 4};
-  std::vector<double> times;
-  for (int i = 0; i < count; ++i) {
-    const auto begin = Clock::now();
-    if (!client.request({.verb = Verb::search, .id = 2}, search_for(vector))) return -1;
-    std::optional<Reply> reply = client.try_reply();
-    // Instrumented searches are so slow that admission refuses some of ten clients' at once; a good
-    // client asks again. In other builds a refusal is a failure.
-    for (int again = 0; VECSERVE_SANITIZED && again < kAskAgainMax && refused(reply); ++again) {
-      if (!client.request({.verb = Verb::search, .id = 2}, search_for(vector))) return -1;
-      reply = client.try_reply();
-    }
-    if (!reply || !std::holds_alternative<SearchResult>(reply->body)) return -1;
-    times.push_back(std::chrono::duration<double, std::micro>(Clock::now() - begin).count());
+// One that behaves: it stays connected, and asks one search after the other.
+class GoodClient {
+ public:
+  explicit GoodClient(const std::string& address) : client_(address) {
+    healthy_ = client_.request({.verb = Verb::hello, .id = 1}, HelloRequest()) &&
+               client_.try_reply().has_value();
   }
-  std::sort(times.begin(), times.end());
-  return times[times.size() * 99 / 100];
+
+  // Appends the time of each search, in microseconds.
+  void search(int count, std::vector<double>& times) {
+    for (int i = 0; i < count && healthy_; ++i) {
+      const auto begin = Clock::now();
+      std::optional<Reply> reply = ask();
+      // Instrumented searches are so slow that admission refuses some of ten clients' at once; a
+      // good client asks again. In other builds a refusal is a failure.
+      for (int again = 0; VECSERVE_SANITIZED && again < kAskAgainMax && refused(reply); ++again) {
+        reply = ask();
+      }
+      healthy_ = reply && std::holds_alternative<SearchResult>(reply->body);
+      times.push_back(std::chrono::duration<double, std::micro>(Clock::now() - begin).count());
+    }
+  }
+  [[nodiscard]] bool healthy() const { return healthy_; }
+
+ private:
+  std::optional<Reply> ask() {
+    const std::vector<float> vector = {1, 2, 3, 4};
+    if (!client_.request({.verb = Verb::search, .id = 2}, search_for(vector))) return std::nullopt;
+    return client_.try_reply();
+  }
+
+  test::WireClient client_;
+  bool healthy_ = false;
+};
+
+// The 99th percentile of all searches of all good clients, which work at the same time, in
+// microseconds: the least of some rounds, because whatever else runs on the machine only adds.
+double good_p99_us(std::vector<GoodClient>& good) {
+  double least = 1e18;
+  for (int round = 0; round < kRounds; ++round) {
+    std::vector<std::vector<double>> times(good.size());
+    std::vector<std::thread> threads;
+    for (std::size_t i = 0; i < good.size(); ++i) {
+      threads.emplace_back([&, i] { good[i].search(kSearches, times[i]); });
+    }
+    for (std::thread& thread : threads) thread.join();
+    std::vector<double> all;
+    for (const auto& own : times) all.insert(all.end(), own.begin(), own.end());
+    std::sort(all.begin(), all.end());
+    least = std::min(least, all[all.size() * 99 / 100]);
+  }
+  return least;
 }
 
-// Both ends of each connection are in this process.
-bool raise_descriptors(rlim_t needed) {
-  rlimit limit = {};
-  ::getrlimit(RLIMIT_NOFILE, &limit);
-  if (limit.rlim_cur >= needed) return true;
-  if (limit.rlim_max < needed) return false;
-  limit.rlim_cur = needed;
-  return ::setrlimit(RLIMIT_NOFILE, &limit) == 0;
+bool all_healthy(const std::vector<GoodClient>& good) {
+  return std::all_of(good.begin(), good.end(), [](const GoodClient& one) { return one.healthy(); });
+}
+
+// The limit on open files of this process, put back at the end.
+class FileLimit {
+ public:
+  FileLimit() { ::getrlimit(RLIMIT_NOFILE, &before_); }
+  ~FileLimit() { restore(); }
+  FileLimit(const FileLimit&) = delete;
+  FileLimit& operator=(const FileLimit&) = delete;
+
+  // Both ends of each connection are in this process.
+  bool raise(rlim_t needed) {
+    if (before_.rlim_cur >= needed) return true;
+    if (before_.rlim_max < needed) return false;
+    before_.rlim_cur = needed;
+    return ::setrlimit(RLIMIT_NOFILE, &before_) == 0;
+  }
+  // Not one more can be opened.
+  void exhaust() const {
+    const int next = ::dup(0);
+    ::close(next);
+    const rlimit none = {static_cast<rlim_t>(next), before_.rlim_max};
+    ::setrlimit(RLIMIT_NOFILE, &none);
+  }
+  void restore() const { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+ private:
+  rlimit before_ = {};
+};
+
+// A socket that is made now and connected when no more can be made.
+int connect_later(const std::string& address, int made) {
+  sockaddr_in to = {};
+  to.sin_family = AF_INET;
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  to.sin_port =
+      htons(static_cast<std::uint16_t>(std::stoi(address.substr(address.rfind(':') + 1))));
+  return ::connect(made, reinterpret_cast<const sockaddr*>(&to), sizeof(to));
 }
 
 TEST_CASE("hostile T9: good clients work on among thousands of slow ones", "[hostile]") {
   constexpr std::size_t kEach = VECSERVE_SANITIZED ? 200 : 1'000;
-  if (!raise_descriptors(4 * kEach + 200)) return test::skip_case("too few file descriptors");
+  FileLimit files;
+  if (!files.raise(4 * kEach + 200)) return test::skip_case("too few file descriptors");
   ServerOptions options = hasty();
-  options.hello_timeout = options.frame_timeout = milliseconds(3'000);
-  options.write_timeout = milliseconds(3'000);
+  options.hello_timeout = options.frame_timeout = milliseconds(10'000);
+  options.write_timeout = milliseconds(10'000);
   options.connections_strange_max = 2 * kEach;
   test::ServedDatabase served(options);
   served.fill(2'000);
-  const double calm = p99_us(served.address, 500);
-  REQUIRE(calm > 0);
+  std::vector<GoodClient> good;
+  for (std::size_t i = 0; i < kGood; ++i) good.emplace_back(served.address);
+  const double calm = good_p99_us(good);
+  REQUIRE(all_healthy(good));
   const std::size_t before = resident_bytes();
+
+  // Half of them never finish a header, the others never read what they asked for.
   std::vector<test::WireClient> slow;
   const std::string deaf_request =
       test::frame_bytes({.verb = Verb::hello, .id = 1}, HelloRequest()) +
@@ -232,25 +305,36 @@ TEST_CASE("hostile T9: good clients work on among thousands of slow ones", "[hos
     slow.emplace_back(served.address).send("\xf7V");
     slow.emplace_back(served.address).send(deaf_request);
   }
-  std::vector<std::thread> good;
-  std::vector<double> attacked(10, 0);
-  for (double& p99 : attacked) {
-    good.emplace_back([&p99, &served] { p99 = p99_us(served.address, 200); });
-  }
-  for (std::thread& thread : good) thread.join();
-  const double worst = *std::max_element(attacked.begin(), attacked.end());
-  const double alone = p99_us(served.address, 500);
-  WARN("p99 in us: calm " << calm << ", one client under attack " << alone
-                          << ", ten at once under attack " << worst);
-  CHECK(*std::min_element(attacked.begin(), attacked.end()) > 0);
-  CHECK(alone > 0);
-  // Twice, and what a shared machine adds to any single measurement.
-  CHECK(alone < 2 * calm + 20'000);
-  CHECK(resident_bytes() < before + (std::size_t{512} << 20));
-  CHECK(comes_true([&] { return served.server->counters().connections_strange.load() == 0; }));
+  REQUIRE(comes_true([&] {
+    return served.server->counters().connections.load() == 2 * kEach + kGood &&
+           served.serving->wait_idle(Clock::now());
+  }));
+  const double attacked = good_p99_us(good);
+  const std::size_t most = resident_bytes();
+
+  // And no descriptor is left for those who come now.
+  std::vector<int> late;
+  for (int i = 0; i < 20; ++i) late.push_back(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  files.exhaust();
+  for (const int one : late) CHECK(connect_later(served.address, one) == 0);
+  REQUIRE(comes_true([&] { return served.server->counters().accepts_failed.load() > 0; }));
+  const double crowded = good_p99_us(good);
+  files.restore();
+  for (const int one : late) ::close(one);
+
+  WARN("p99 of " << kGood << " good clients in us: calm " << calm << ", among " << 2 * kEach
+                 << " slow ones " << attacked << ", and without descriptors " << crowded
+                 << "; memory grew by " << (most - std::min(before, most)) / 1'024 << " KiB");
+  CHECK(all_healthy(good));
+  CHECK(attacked <= 2 * calm);
+  CHECK(crowded <= 2 * calm);
+  if (kMemoryIsGivenBack) CHECK(most < before + (std::size_t{512} << 20));
   slow.clear();
-  CHECK(comes_true([&] { return served.server->counters().connections.load() == 0; }));
-  CHECK(p99_us(served.address, 100) > 0);
+  CHECK(comes_true([&] { return served.server->counters().connections.load() == kGood; }));
+  GoodClient new_one(served.address);
+  std::vector<double> times;
+  new_one.search(10, times);
+  CHECK(new_one.healthy());
 }
 
 }  // namespace
