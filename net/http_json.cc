@@ -155,7 +155,12 @@ void add_collections(Json& json, const Database& database) {
     json.add("type", to_string(stats->options.type));
     json.add("rows", stats->rows);
     json.add("rows_dead", stats->rows_dead);
-    json.add("memory_bytes", stats->vector_bytes + stats->payload_bytes + stats->index_bytes);
+    json.add("memory_bytes", stats->vector_bytes + stats->coarse_bytes + stats->sketch_bytes +
+                                 stats->payload_bytes + stats->index_bytes);
+    json.add("coarse_bytes", stats->coarse_bytes);
+    json.add("sketch_bytes", stats->sketch_bytes);
+    json.add("rows_sketched", stats->rows_sketched);
+    json.add("rows_surveyed", stats->rows_surveyed);
     json.add("searches", stats->searches);
     json.add("writes", stats->writes);
     json.add("blocks_rewritten", stats->blocks_rewritten);

@@ -162,10 +162,12 @@ function showStatus(s) {
   table("collections", ["name", "rows", "dimension", "metric", "type", "memory", "searches",
     "rows written"], s.collections.map(c => [c.name, count(c.rows), c.dim, c.metric, c.type,
     bytes(c.memory_bytes), count(c.searches), count(c.writes)]));
-  table("background", ["collection", "dead rows", "of all that memory holds", "blocks rewritten",
-    "rows expired"], s.collections.map(c => [c.name, count(c.rows_dead),
-    share(c.rows_dead / Math.max(1, c.rows + c.rows_dead)), count(c.blocks_rewritten),
-    count(c.rows_expired)]));
+  const part = (some, c) => share(Math.min(1, some / Math.max(1, c.rows + c.rows_dead)));
+  table("background", ["collection", "rows surveyed", "rows sketched", "sketches", "coarse planes",
+    "rows dead, not given back", "blocks rewritten", "rows expired"], s.collections.map(c =>
+    [c.name, part(c.rows_surveyed, c), part(c.rows_sketched, c), bytes(c.sketch_bytes),
+      bytes(c.coarse_bytes), part(c.rows_dead, c), count(c.blocks_rewritten),
+      count(c.rows_expired)]));
 }
 
 function showSlow(requests) {

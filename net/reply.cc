@@ -113,6 +113,10 @@ constexpr auto kCollectionStats = [](auto& fields, auto& value) {
   fields.number(18, "blocks_rewritten", value.blocks_rewritten, kAny);
   fields.number(19, "rows_expired", value.rows_expired, kAny);
   fields.text(20, "backend", value.backend, kTextMax);
+  fields.number(21, "coarse_bytes", value.coarse_bytes, kAny);
+  fields.number(22, "sketch_bytes", value.sketch_bytes, kAny);
+  fields.number(23, "rows_sketched", value.rows_sketched, kAny);
+  fields.number(24, "rows_surveyed", value.rows_surveyed, kAny);
 };
 
 constexpr auto kWrite = [](auto& fields, auto& value) {

@@ -70,6 +70,10 @@ CollectionStats collection_stats() {
   stats.search_reruns = 11;
   stats.blocks_rewritten = 12;
   stats.rows_expired = 13;
+  stats.coarse_bytes = 14;
+  stats.sketch_bytes = 15;
+  stats.rows_sketched = 16;
+  stats.rows_surveyed = 17;
   stats.backend = "cpu/avx2";
   return stats;
 }

@@ -22,6 +22,9 @@ TEST_CASE("status: collections, queues, batches and history are told") {
   CHECK(status["collections"][0]["name"] == "books");
   CHECK(status["collections"][0]["rows"] == 300);
   CHECK(status["collections"][0]["metric"] == "l2");
+  for (const char* told : {"rows_surveyed", "rows_sketched", "sketch_bytes", "coarse_bytes"}) {
+    CHECK(status["collections"][0][told].is_number());
+  }
   REQUIRE(status["history"].size() == 1);
   CHECK(status["history"][0]["searches"] == 8);
   CHECK(status["history"][0]["p99_us"].get<double>() == Approx(100.0).epsilon(0.01));
