@@ -105,7 +105,7 @@ class Conversation : public std::enable_shared_from_this<Conversation> {
   void start_search(std::unique_ptr<Arrived> arrived);
   void start_call(std::unique_ptr<Arrived> arrived);
   void start_scan(std::unique_ptr<Arrived> arrived);
-  void start_write(std::shared_ptr<CallTask> work);
+  void start_write(const std::shared_ptr<CallTask>& work);
   // Whose turn has come; each is submitted, or leaves the order for the next.
   void begin_writes(std::vector<std::uint64_t> ready);
   // A write that waits for others is taken out of held_; null: it does not. mutex_ must be held.

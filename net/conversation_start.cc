@@ -63,7 +63,7 @@ void Conversation::start_call(std::unique_ptr<Arrived> arrived) {
       terms_of(*arrived, kAlone, static_cast<std::uint32_t>(rows / kRowsPerWeight));
   auto work = std::make_shared<CallTask>(writes ? peers_.writes : peers_.reads, shared_from_this(),
                                          std::move(arrived), terms);
-  if (writes) return start_write(std::move(work));
+  if (writes) return start_write(work);
   submit(shared_.serving.reads(), work, work->arrived());
 }
 
@@ -91,7 +91,7 @@ std::vector<WriteOrder::Key> rows_of(const RequestBody& request) {
 
 }  // namespace
 
-void Conversation::start_write(std::shared_ptr<CallTask> work) {
+void Conversation::start_write(const std::shared_ptr<CallTask>& work) {
   const Arrived& arrived = work->arrived();
   std::vector<WriteOrder::Key> keys = rows_of(arrived.request);
   std::vector<std::uint64_t> ready;

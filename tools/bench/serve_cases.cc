@@ -1,5 +1,6 @@
-// The server that the cases of bench_serve share. Main thread. Always holds: it listens on loopback
-// only and is stopped before the database that it serves.
+// The server that the cases of bench_serve share: a database of theirs behind the serving core,
+// with the metrics that the daemon keeps. Main thread, which the server's own run beside. Always
+// holds: it listens on loopback only and is stopped before the database that it serves.
 #include "tools/bench/serve_cases.h"
 
 #include <utility>

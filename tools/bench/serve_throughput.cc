@@ -20,7 +20,6 @@ namespace {
 using SteadyClock = std::chrono::steady_clock;
 
 constexpr std::uint32_t kAnswers = 10;
-constexpr std::size_t kSizesMax = 65'536;
 
 constexpr std::size_t kLoadRows = 10'000;
 

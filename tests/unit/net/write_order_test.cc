@@ -1,5 +1,6 @@
-// Which writes of a connection wait for which: by rows, by all rows, and under random order of
-// ending, against the obvious model. Test thread only. Always holds: a failure prints the seed.
+// Which writes of a connection wait for which: by rows, by all rows, and under a random order of
+// ending, against the obvious model. Comes before conversation_start_test, which runs real writes.
+// Test thread only. Always holds: a failure prints the seed that plays it again.
 #include "net/write_order.h"
 
 #include <algorithm>
@@ -74,8 +75,9 @@ TEST_CASE("write order: under random ends nothing overtakes on a row, and nothin
   std::set<std::uint64_t> running;
   const auto may_run = [&](std::uint64_t number) {
     const auto& own = unfinished.at(number);
-    for (const auto& [earlier, keys] : unfinished) {
-      if (earlier == number) break;
+    for (const auto& entry : unfinished) {
+      const std::set<WriteOrder::Key>& keys = entry.second;
+      if (entry.first == number) break;
       const bool share = own.empty() || keys.empty() ||
                          std::any_of(own.begin(), own.end(),
                                      [&](WriteOrder::Key key) { return keys.count(key) != 0; });
