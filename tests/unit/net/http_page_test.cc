@@ -69,8 +69,8 @@ TEST_CASE("console: a browser shows latencies, queues, collections and the slowe
   CHECK(holds(page, ">books<"));
   CHECK(holds(page, ">odd-name_1<"));
   CHECK(holds(page, ">300<"));
-  CHECK(holds(page, "4.20 ms"));      // the slowest
-  CHECK(holds(page, "cpu/test"));     // and by what
+  CHECK(holds(page, "4.20 ms"));   // the slowest
+  CHECK(holds(page, "cpu/test"));  // and by what
   CHECK(holds(page, "rows surveyed"));
   CHECK(holds(page, "<path d=\"M"));  // lines are drawn
   CHECK(holds(page, "p99.9"));
