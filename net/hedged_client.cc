@@ -170,14 +170,18 @@ struct HedgedClient::State {
     const CallId id = clients[replica].async_search(
         call->collection, call->queries, call->options, options,
         [this, call, copy](Reply<SearchResult> reply) { finished(call, copy, std::move(reply)); });
-    bool late = false;
+    // What happened to the call while its number was not known yet.
+    std::optional<Recall> recall;
     {
       const std::lock_guard lock(mutex);
       call->ids[copy] = id;
-      late = call->answered;
+      if (call->answered) {
+        recall = Recall::always;
+      } else if (copy == 0 && call->decided.copy_count > 1) {
+        recall = Recall::if_waiting;
+      }
     }
-    if (late)
-      clients[replica].recall(id, Recall::always);  // another copy was faster than this line
+    if (recall) clients[replica].recall(id, *recall);
   }
 
   // On the thread of the client that has the reply.
