@@ -102,6 +102,9 @@ TEST_CASE("server: writes that hang in every lane fill their own queue and keep 
   const auto peer = writes.join();
   for (std::uint32_t i = 0; i < bounded.writes.lanes; ++i) {
     REQUIRE_FALSE(writes.submit(std::make_shared<HungWrite>(peer, gate)).has_value());
+    // One to a lane: two that wait together would ride in one batch.
+    while (writes.stats().lanes_busy != i + 1) {
+    }
   }
   test::WireClient writing = served.client();
   constexpr std::uint64_t kWrites = 100;
