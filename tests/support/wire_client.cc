@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <cerrno>
 #include <cstring>
 #include <stdexcept>
 #include <utility>
@@ -70,8 +71,14 @@ WireClient& WireClient::operator=(WireClient&& other) noexcept {
 }
 
 bool WireClient::send(std::string_view bytes) {
+  const auto until = std::chrono::steady_clock::now() + kWireWait;
   while (!bytes.empty()) {
-    const ssize_t count = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+        until - std::chrono::steady_clock::now());
+    pollfd entry = {fd_, POLLOUT, 0};
+    if (left.count() <= 0 || ::poll(&entry, 1, static_cast<int>(left.count())) <= 0) return false;
+    const std::int64_t count = send_some(bytes);
+    if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) continue;
     if (count <= 0) return false;
     bytes.remove_prefix(static_cast<std::size_t>(count));
   }

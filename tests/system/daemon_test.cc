@@ -10,6 +10,7 @@
 #include <fstream>
 #include <thread>
 
+#include "net/limits.h"
 #include "net/tokens.h"
 #include "tests/support/daemon_process.h"
 #include "tests/support/http_get.h"
@@ -127,14 +128,18 @@ TEST_CASE("daemon: a second SIGTERM ends it at once while a client does not read
     REQUIRE_FALSE(daemon.wait_ready().empty());
     test::WireClient client = connect("unix:" + folder.at("socket"));
     create_and_fill(client, 10);
-    // More answers than a Unix socket holds.
+    // Each answer is more than a Unix socket holds, and less than what makes a server stop reading:
+    // it takes both requests, and is left with the second answer.
     GetRequest get;
     get.collection = "rows";
     for (int i = 0; i < 20'000; ++i) get.ids.emplace_back(i % 10);
-    for (std::uint64_t id = 100; id < 110; ++id) {
+    for (std::uint64_t id = 100; id < 102; ++id) {
       REQUIRE(client.request({.verb = Verb::multi_get, .id = id}, get));
     }
-    REQUIRE(client.receive().has_value());
+    const std::optional<Frame> first = client.receive();
+    REQUIRE(first.has_value());
+    REQUIRE(first->body.size() > std::size_t{256} << 10);
+    REQUIRE(first->body.size() < limits::outbox_bytes_soft);
     daemon.send_signal(SIGTERM);
     const auto until = Clock::now() + kSoon;
     while (daemon.log().find("draining") == std::string::npos && Clock::now() < until) {
