@@ -173,16 +173,9 @@ TEST_CASE("hostile N4: a scan that nobody reads holds a page or two", "[hostile]
   CHECK(rows == 100'000);
 }
 
-constexpr int kAskAgainMax = 1'000;
 constexpr std::size_t kGood = 10;  // clients that behave
 constexpr int kSearches = 200;     // of each of them, in a round
 constexpr int kRounds = 5;
-
-bool refused(const std::optional<Reply>& reply) {
-  if (!reply) return false;
-  const auto* const error = std::get_if<ErrorReply>(&reply->body);
-  return error != nullptr && error->status.code() == StatusCode::resource_exhausted;
-}
 
 // One that behaves: it stays connected, and asks one search after the other.
 class GoodClient {
@@ -196,12 +189,7 @@ class GoodClient {
   void search(int count, std::vector<double>& times) {
     for (int i = 0; i < count && healthy_; ++i) {
       const auto begin = Clock::now();
-      std::optional<Reply> reply = ask();
-      // Instrumented searches are so slow that admission refuses some of ten clients' at once; a
-      // good client asks again. In other builds a refusal is a failure.
-      for (int again = 0; VECSERVE_SANITIZED && again < kAskAgainMax && refused(reply); ++again) {
-        reply = ask();
-      }
+      const std::optional<Reply> reply = ask();
       healthy_ = reply && std::holds_alternative<SearchResult>(reply->body);
       times.push_back(std::chrono::duration<double, std::micro>(Clock::now() - begin).count());
     }
@@ -288,7 +276,11 @@ TEST_CASE("hostile T9: good clients work on among thousands of slow ones", "[hos
   options.hello_timeout = options.frame_timeout = milliseconds(10'000);
   options.write_timeout = milliseconds(10'000);
   options.connections_strange_max = 2 * kEach;
-  test::ServedDatabase served(options);
+  // Slow clients are what is looked at here: a host that stutters, or instrumented code, must not
+  // make admission refuse a good one.
+  ServingOptions patient;
+  patient.searches.target = std::chrono::hours(1);
+  test::ServedDatabase served(options, "", patient);
   served.fill(2'000);
   std::vector<GoodClient> good;
   for (std::size_t i = 0; i < kGood; ++i) good.emplace_back(served.address);
