@@ -41,7 +41,7 @@ constexpr double kLateParts = 5.0;
 // What a copy that was taken back before it ran gives back of its token: it cost messages only.
 constexpr double kTakenBack = 0.75;
 // A call that was not hedged, for want of a token or of a better replica, asks again so many usual
-// times of serving later.
+// times of serving later; one that came on loaded replicas after the longest delay.
 constexpr double kAskAgainServices = 2.0;
 
 double us_of(Duration time) {
@@ -200,7 +200,8 @@ std::optional<std::uint32_t> HedgePolicy::hedge(HedgedCall& call, TimePoint now)
   if (!call.hedgeable || call.copy_count != 1 || !call.copies[0].open) return std::nullopt;
   const bool pushed_back = refused_at_ && now - *refused_at_ < options_.refusal_pause;
   if (pushed_back || load() > options_.load_max) {
-    ++stats_.loaded;
+    hold_back(call, stats_.loaded);
+    call.hedge_at = pushed_back ? *refused_at_ + options_.refusal_pause : now + options_.delay_max;
     return std::nullopt;
   }
   const TimePoint due_at = due(call);
@@ -215,8 +216,7 @@ std::optional<std::uint32_t> HedgePolicy::hedge(HedgedCall& call, TimePoint now)
   const double left_us = turn_us(primary, ahead_of(first), now);
   const bool better = score(replicas_[replica], now) < kBetterShare * left_us;
   if (!better || tokens_ < 1.0) {
-    if (!call.held_back) ++(better ? stats_.no_budget : stats_.loaded);
-    call.held_back = true;
+    hold_back(call, better ? stats_.no_budget : stats_.loaded);
     const double again_us = kAskAgainServices * std::max(1.0, primary.mean_us);
     call.hedge_at = now + std::clamp(Duration(static_cast<Duration::rep>(again_us * 1e3)),
                                      options_.delay_min, options_.delay_max);
@@ -226,6 +226,11 @@ std::optional<std::uint32_t> HedgePolicy::hedge(HedgedCall& call, TimePoint now)
   ++stats_.hedges;
   send(call, replica, now);
   return replica;
+}
+
+void HedgePolicy::hold_back(HedgedCall& call, std::uint64_t& why) {
+  if (!call.held_back) ++why;
+  call.held_back = true;
 }
 
 bool HedgePolicy::may_retry() {

@@ -80,7 +80,7 @@ class HedgePolicy {
   // A call begins: its first copy goes to copies[0].replica. `hedgeable` is false for writes.
   [[nodiscard]] HedgedCall begin(TimePoint now, std::uint32_t cost_class, bool hedgeable);
   // At hedge_at, if the call is still open: the replica for the second copy, copies[1], or nullopt.
-  // When it is too early for a call like this one, hedge_at is set to ask again. Whoever sends the
+  // When it may not be now, hedge_at is set to ask again. Whoever sends the
   // second copy asks the server of the first to take that one back if it has not begun: a call that
   // only moves from one queue to another costs nobody anything.
   [[nodiscard]] std::optional<std::uint32_t> hedge(HedgedCall& call, TimePoint now);
@@ -123,6 +123,7 @@ class HedgePolicy {
   static double turn_us(const Replica& replica, std::uint64_t ahead, TimePoint now);
   static double score(const Replica& replica, TimePoint now);
   TimePoint due(const HedgedCall& call) const;
+  static void hold_back(HedgedCall& call, std::uint64_t& why);  // counts the call once
   std::optional<TimePoint> runs_since(const HedgedCall::Copy& copy) const;
   std::uint32_t choose(TimePoint now, std::optional<std::uint32_t> without);
   void send(HedgedCall& call, std::uint32_t replica, TimePoint now);

@@ -79,7 +79,12 @@ TEST_CASE("hedge policy: nothing is hedged after a refusal, nor when calls find 
   HedgedCall call = policy.begin(at_us(now + 200), 0, true);
   CHECK_FALSE(policy.hedge(call, at_us(now + 3'000)).has_value());
   CHECK(policy.stats().loaded == 1);
-  // The pause over, it may be again.
+  // It asks again when the pause is over, and is counted once; so is one that asks once more.
+  CHECK(call.hedge_at == at_us(now + 100) + HedgePolicyOptions().refusal_pause);
+  CHECK_FALSE(policy.hedge(call, at_us(now + 100'000)).has_value());
+  CHECK(policy.stats().loaded == 1);
+  CHECK(policy.hedge(call, *call.hedge_at).has_value());
+  // The pause over, one that comes now may be at once.
   HedgedCall later = policy.begin(at_us(now + 400'000), 0, true);
   CHECK(policy.hedge(later, at_us(now + 403'000)).has_value());
 
@@ -89,6 +94,7 @@ TEST_CASE("hedge policy: nothing is hedged after a refusal, nor when calls find 
   CHECK(busy.load() > 0.92);
   HedgedCall waiting = busy.begin(at_us(then), 0, true);
   CHECK_FALSE(busy.hedge(waiting, at_us(then + 50'000)).has_value());
+  CHECK(waiting.hedge_at == at_us(then + 50'000) + HedgePolicyOptions().delay_max);
 }
 
 TEST_CASE("hedge policy: second copies and retries come out of one budget") {
