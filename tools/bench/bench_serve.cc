@@ -59,7 +59,8 @@ void body(int argc, char** argv) {
   app.add_option("--data-folder", settings.data_folder, "where made data sets are")
       ->capture_default_str();
   app.add_option("--connections", settings.connections, "of throughput")->capture_default_str();
-  app.add_option("--pipelined", settings.pipelined, "unanswered requests on each of them")
+  app.add_option("--pipelined", settings.pipelined, "unanswered requests on each of them, in turn")
+      ->delimiter(',')
       ->capture_default_str();
   app.add_option("--seconds", settings.seconds, "of each round of throughput")
       ->capture_default_str();

@@ -29,8 +29,8 @@ struct ServeSettings {
   std::string data = "fashion-mnist";
   std::string data_folder = "build/bench";
   std::uint32_t connections = 32;
-  std::uint32_t pipelined = 16;  // requests unanswered on each
-  double seconds = 3.0;          // of each of the rounds
+  std::vector<std::uint32_t> pipelined{4, 8, 16};  // requests unanswered on each, in turn
+  double seconds = 3.0;                            // of each of the rounds
   std::uint32_t repeats = 3;
   // memory
   std::uint32_t crowd = 256;  // connections

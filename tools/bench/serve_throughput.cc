@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <ctime>
+#include <mutex>
 #include <optional>
 #include <random>
 #include <thread>
@@ -20,6 +21,7 @@ namespace {
 using SteadyClock = std::chrono::steady_clock;
 
 constexpr std::uint32_t kAnswers = 10;
+constexpr std::chrono::microseconds kLookEvery{500};  // at refused queries that may be asked again
 
 constexpr std::size_t kLoadRows = 10'000;
 
@@ -71,13 +73,13 @@ struct Rounds {
   std::uint64_t queries = 0;
 };
 
-// A closed loop over all connections: each answer lets the next query go. Everything but start and
-// end is on the client's thread.
+// A closed loop over all connections: each answer lets the next query go, and a refused one is
+// asked again when the server said that it may. Answers come on the client's thread.
 class Pipeline {
  public:
-  Pipeline(const Subject& subject, const ServeSettings& settings, Client& client,
+  Pipeline(const Subject& subject, std::uint32_t in_flight, Client& client,
            const std::vector<std::uint64_t>& nearest)
-      : subject_(subject), settings_(settings), client_(client), nearest_(nearest) {
+      : subject_(subject), in_flight_(in_flight), client_(client), nearest_(nearest) {
     search_.k = kAnswers;
     call_.attempts_max = 1;
   }
@@ -88,10 +90,12 @@ class Pipeline {
     const double cpu = cpu_seconds(CLOCK_PROCESS_CPUTIME_ID);
     const auto start = SteadyClock::now();
     client_cpu_first_ = -1.0;
-    const std::uint32_t in_flight = settings_.connections * settings_.pipelined;
-    left_ = in_flight;
-    for (std::uint32_t i = 0; i < in_flight; ++i) ask();
-    std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
+    left_ = in_flight_;
+    for (std::uint32_t i = 0; i < in_flight_; ++i) ask();
+    while (seconds_since(start) < seconds) {
+      std::this_thread::sleep_for(kLookEvery);
+      for (std::uint32_t i = due(SteadyClock::now()); i != 0; --i) ask();
+    }
     const double took = seconds_since(start);
     const std::uint64_t answered = answered_.load();
     rounds_.cpu_s += cpu_seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
@@ -99,7 +103,10 @@ class Pipeline {
     rounds_.qps.push_back(static_cast<double>(answered) / took);
     rounds_.queries += answered;
     stop_ = true;
-    for (std::uint32_t left = left_.load(); left != 0; left = left_.load()) left_.wait(left);
+    while (left_ != 0) {
+      left_ -= due(SteadyClock::time_point::max());
+      std::this_thread::sleep_for(kLookEvery);
+    }
     client_cpu_s_ += client_cpu_last_ - client_cpu_first_;
   }
 
@@ -137,13 +144,23 @@ class Pipeline {
       answered_.fetch_add(1, std::memory_order_relaxed);
     } else {
       ++refused_;
+      const std::lock_guard lock(mutex_);
+      again_.push_back(SteadyClock::now() + reply.info().retry.retry_after);
+      return;
     }
     if (!stop_.load(std::memory_order_relaxed)) return ask();
-    if (left_.fetch_sub(1) == 1) left_.notify_all();
+    --left_;
+  }
+
+  // Takes the refused ones that may be asked again.
+  std::uint32_t due(SteadyClock::time_point now) {
+    const std::lock_guard lock(mutex_);
+    return static_cast<std::uint32_t>(
+        std::erase_if(again_, [now](SteadyClock::time_point when) { return when <= now; }));
   }
 
   const Subject& subject_;
-  const ServeSettings& settings_;
+  const std::uint32_t in_flight_;
   Client& client_;
   const std::vector<std::uint64_t>& nearest_;
   SearchOptions search_;
@@ -153,6 +170,8 @@ class Pipeline {
   std::atomic<std::uint32_t> left_{0};
   std::atomic<std::uint64_t> answered_{0};
   std::atomic<bool> wrong_{false};
+  std::mutex mutex_;
+  std::vector<SteadyClock::time_point> again_;  // when refused ones may be asked; with the mutex
   // The client's thread's, read when nothing is in flight.
   std::vector<std::uint64_t> seen_;  // answers by the size of their batch
   std::uint64_t refused_ = 0;
@@ -218,22 +237,11 @@ std::uint32_t size_at(std::vector<std::uint32_t>& sizes, double share) {
   return sizes[at];
 }
 
-}  // namespace
-
-void measure_throughput(const ServeSettings& settings) {
-  DatasetRequest request;
-  request.name = settings.common.smoke ? "gaussian" : settings.data;
-  request.folder = settings.data_folder;
-  if (settings.common.smoke) request.rows = 2'000;
-  request.queries = settings.common.smoke ? 100 : 0;
-  Subject subject(load_dataset(request));
-  const std::vector<std::uint64_t> nearest = nearest_of(subject);
-  OwnServer server(*subject.database);
-  auto client = Client::connect(
-      {.address = server.address(), .connections = settings.connections, .throttle = false});
-  require(client.ok(), client.status().to_string());
-  Pipeline pipeline(subject, settings, *client, nearest);
-  Pipeline warm(subject, settings, *client, nearest);
+// With so many unanswered requests on each connection.
+void measure_depth(const ServeSettings& settings, const Subject& subject, Client& client,
+                   const std::vector<std::uint64_t>& nearest, std::uint32_t depth) {
+  Pipeline pipeline(subject, settings.connections * depth, client, nearest);
+  Pipeline warm(subject, settings.connections * depth, client, nearest);
   warm.round(settings.seconds / 2);
   Rounds one, two;
   for (std::uint32_t i = 0; i < settings.repeats; ++i) {
@@ -253,7 +261,7 @@ void measure_throughput(const ServeSettings& settings) {
   report.add({{"case", "throughput"},
               {"data", subject.data.name},
               {"connections", settings.connections},
-              {"pipelined", settings.pipelined},
+              {"pipelined", depth},
               {"served_qps", median(served.qps)},
               {"direct_1_qps", median(one.qps)},
               {"direct_2_qps", median(two.qps)},
@@ -268,6 +276,25 @@ void measure_throughput(const ServeSettings& settings) {
               {"direct_cpu_us", us_each(best.cpu_s, best.queries)},
               {"served_cores", served.cpu_s / served.wall_s},
               {"direct_cores", best.cpu_s / best.wall_s}});
+}
+
+}  // namespace
+
+void measure_throughput(const ServeSettings& settings) {
+  DatasetRequest request;
+  request.name = settings.common.smoke ? "gaussian" : settings.data;
+  request.folder = settings.data_folder;
+  if (settings.common.smoke) request.rows = 2'000;
+  request.queries = settings.common.smoke ? 100 : 0;
+  Subject subject(load_dataset(request));
+  const std::vector<std::uint64_t> nearest = nearest_of(subject);
+  OwnServer server(*subject.database);
+  auto client = Client::connect(
+      {.address = server.address(), .connections = settings.connections, .throttle = false});
+  require(client.ok(), client.status().to_string());
+  for (const std::uint32_t depth : settings.pipelined) {
+    measure_depth(settings, subject, *client, nearest, depth);
+  }
 }
 
 }  // namespace vecserve::bench
