@@ -17,10 +17,12 @@ using namespace vecserve::engine;
 using namespace vecserve::test;
 
 constexpr std::uint32_t kDim = 4096;  // blocks of 256 rows
+constexpr std::uint32_t kHour = 3'600'000;
 
 DatabaseOptions options(Planes planes) {
   DatabaseOptions quiet = Engine::quiet();
   quiet.planes = planes;
+  quiet.expire_every_ms = kHour;  // else the background's own pass comes every second
   return quiet;
 }
 
