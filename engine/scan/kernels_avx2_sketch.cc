@@ -55,6 +55,12 @@ __m256 first_dots(const std::uint8_t* stripe, const FirstCodes& codes, const Ske
   return _mm256_mul_ps(_mm256_cvtepi32_ps(dots), _mm256_set1_ps(probe.steps[0]));
 }
 
+float bound_of(float kept, float row_reach) {
+  // The second operand is what a NaN becomes.
+  const __m128 root = _mm_sqrt_ss(_mm_max_ss(_mm_set_ss(kept), _mm_setzero_ps()));
+  return _mm_cvtss_f32(root) - row_reach;
+}
+
 // The second stripe's query, 16 axes to a register.
 struct FineCodes {
   __m256i sixteen[3];
@@ -72,8 +78,9 @@ FineCodes spread_fine(const SketchProbe& probe, std::uint32_t codes) {
   return fine;
 }
 
+// Tests row r by all axes; survivors go to `out`.
 bool passes_fine(const SketchRows& rows, const SketchProbe& probe, const FineCodes& fine,
-                 std::uint32_t r, float dots) {
+                 std::uint32_t r, float reach, float dots, SketchSurvivor& out) {
   const std::uint8_t* const record = rows.fine + std::size_t{r} * rows.fine_stride;
   __m256i sum = _mm256_setzero_si256();
   for (std::uint32_t i = 0; i * 16 < rows.fine_codes; ++i) {
@@ -89,8 +96,10 @@ bool passes_fine(const SketchRows& rows, const SketchProbe& probe, const FineCod
   const float kept = numbers[0] * (1.0f - kScoreError) + probe.all.base -
                      (dots + probe.steps[1] * static_cast<float>(dot)) -
                      probe.all.twice_left * numbers[1];
-  const float most = probe.all.reach + numbers[2];
-  return !(kept > most * most);
+  const float most = reach + numbers[2];
+  if (kept > most * most) return false;
+  out = {r, bound_of(kept, numbers[2])};
+  return true;
 }
 
 const std::uint8_t* stripe_of(const SketchRows& rows, std::uint32_t row) {
@@ -109,23 +118,26 @@ float least_of(__m256 values) {
   return _mm_cvtss_f32(_mm_min_ss(two, _mm_shuffle_ps(two, two, 1)));
 }
 
-void measure(const SketchRows& rows, const SketchProbe& probe, float* bounds, float* dots,
-             float* least) {
+// What the first stripe says of eight rows: score less error, given their dots.
+__m256 first_kept(const SketchRows& rows, std::uint32_t first, const SketchLimit& limit,
+                  __m256 dots) {
+  const __m256 bases =
+      _mm256_fmadd_ps(_mm256_loadu_ps(rows.bases + first), _mm256_set1_ps(1.0f - kScoreError),
+                      _mm256_set1_ps(limit.base));
+  return _mm256_fnmadd_ps(_mm256_set1_ps(limit.twice_left), _mm256_loadu_ps(rows.lefts + first),
+                          _mm256_sub_ps(bases, dots));
+}
+
+void measure(const SketchRows& rows, const SketchProbe& probe, float* bounds, float* least) {
   const FirstCodes codes = spread(probe);
-  const __m256 base = _mm256_set1_ps(probe.first.base);
-  const __m256 twice_left = _mm256_set1_ps(probe.first.twice_left);
   const __m256 all = _mm256_set1_ps(__builtin_inff());
   __m256 lowest = all;
   for (std::uint32_t first = 0; first < rows.count; first += kLanes) {
     const __m256 mine = first_dots(stripe_of(rows, first), codes, probe);
-    const __m256 bases = _mm256_fmadd_ps(_mm256_loadu_ps(rows.bases + first),
-                                         _mm256_set1_ps(1.0f - kScoreError), base);
-    const __m256 kept = _mm256_fnmadd_ps(twice_left, _mm256_loadu_ps(rows.lefts + first),
-                                         _mm256_sub_ps(bases, mine));
+    const __m256 kept = first_kept(rows, first, probe.first, mine);
     const __m256 root = _mm256_sqrt_ps(_mm256_max_ps(kept, _mm256_setzero_ps()));
     const __m256 bound = _mm256_sub_ps(root, _mm256_loadu_ps(rows.reaches + first));
     _mm256_storeu_ps(bounds + first, bound);
-    _mm256_storeu_ps(dots + first, mine);
     if (first + kLanes <= rows.count) {
       lowest = _mm256_min_ps(lowest, bound);
     } else {
@@ -140,27 +152,39 @@ void measure(const SketchRows& rows, const SketchProbe& probe, float* bounds, fl
   }
 }
 
-std::uint32_t sift(const SketchRows& rows, const SketchProbe& probe, float reach,
-                   const float* bounds, const float* dots, std::uint64_t* survivors) {
-  std::uint32_t passed = 0;
-  const __m256 most = _mm256_set1_ps(reach);
+SketchCount sift(const SketchRows& rows, const SketchProbe& probe, SketchReach reach,
+                 SketchSurvivor* out) {
+  SketchCount count;
+  const FirstCodes codes = spread(probe);
   const FineCodes fine = spread_fine(probe, rows.fine_codes);
   for (std::uint32_t first = 0; first < rows.count; first += kLanes) {
-    if (first % 64 == 0) survivors[first / 64] = 0;
     auto bits = static_cast<std::uint32_t>(rows.eligible[first / 64] >> (first % 64));
     bits &= there(rows, first);
+    if (bits == 0) continue;
+    const __m256 mine = first_dots(stripe_of(rows, first), codes, probe);
+    const __m256 kept = first_kept(rows, first, probe.first, mine);
+    const __m256 most =
+        _mm256_add_ps(_mm256_set1_ps(reach.first), _mm256_loadu_ps(rows.reaches + first));
     bits &= static_cast<std::uint32_t>(
-        _mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(bounds + first), most, _CMP_NGT_UQ)));
+        _mm256_movemask_ps(_mm256_cmp_ps(kept, _mm256_mul_ps(most, most), _CMP_NGT_UQ)));
     if (bits == 0) [[likely]]
       continue;
-    passed += static_cast<std::uint32_t>(__builtin_popcount(bits));
-    for (std::uint32_t rest = bits; rest != 0 && rows.fine_codes != 0; rest &= rest - 1) {
-      const auto lane = static_cast<std::uint32_t>(__builtin_ctz(rest));
-      if (!passes_fine(rows, probe, fine, first + lane, dots[first + lane])) bits &= ~(1u << lane);
+    alignas(32) float dots[kLanes];
+    alignas(32) float kepts[kLanes];
+    _mm256_store_ps(dots, mine);
+    _mm256_store_ps(kepts, kept);
+    count.first += static_cast<std::uint32_t>(__builtin_popcount(bits));
+    for (; bits != 0; bits &= bits - 1) {
+      const auto lane = static_cast<std::uint32_t>(__builtin_ctz(bits));
+      const std::uint32_t r = first + lane;
+      if (rows.fine_codes == 0) {
+        out[count.all++] = {r, bound_of(kepts[lane], rows.reaches[r])};
+      } else if (passes_fine(rows, probe, fine, r, reach.all, dots[lane], out[count.all])) {
+        ++count.all;
+      }
     }
-    survivors[first / 64] |= std::uint64_t{bits} << (first % 64);
   }
-  return passed;
+  return count;
 }
 
 bool supported() {

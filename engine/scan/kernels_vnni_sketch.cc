@@ -1,7 +1,7 @@
 // Sketch kernels for AVX-512 with VNNI. Called by the cascade for rows of a block, where the
 // machine has them. Any thread; pure. First stripe: sixteen rows to a register, four axes to an
-// instruction. Rows that pass are gathered until there are sixteen, whose records are multiplied
-// one by one and tested together. Always holds: nothing here is seen outside but the table, so that
+// instruction. Rows that pass are gathered; the records of sixteen are multiplied one by one and
+// tested together. Always holds: nothing here is seen outside but the table, so that
 // no linker takes this code for another machine.
 #include <immintrin.h>
 
@@ -68,37 +68,69 @@ __m512 first_dots(const std::uint8_t* stripe, const FirstCodes& codes, const Ske
   return _mm512_mul_ps(_mm512_cvtepi32_ps(dots), _mm512_set1_ps(probe.steps[0]));
 }
 
-__mmask16 near(__m512 base, __m512 left, __m512 reach, const SketchLimit& limit, __m512 dots) {
+// Score less error of sixteen rows, given their dots.
+__m512 kept_of(__m512 base, __m512 left, const SketchLimit& limit, __m512 dots) {
   const __m512 bases =
       _mm512_fmadd_ps(base, _mm512_set1_ps(1.0f - kScoreError), _mm512_set1_ps(limit.base));
-  const __m512 kept =
-      _mm512_fnmadd_ps(_mm512_set1_ps(limit.twice_left), left, _mm512_sub_ps(bases, dots));
-  const __m512 most = _mm512_add_ps(_mm512_set1_ps(limit.reach), reach);
+  return _mm512_fnmadd_ps(_mm512_set1_ps(limit.twice_left), left, _mm512_sub_ps(bases, dots));
+}
+
+__mmask16 near(__m512 kept, __m512 row_reach, float reach) {
+  const __m512 most = _mm512_add_ps(_mm512_set1_ps(reach), row_reach);
   return _mm512_cmp_ps_mask(kept, _mm512_mul_ps(most, most), _CMP_NGT_UQ);
 }
 
-// Rows that passed the first stripe, and their dots with it; always fewer than sixteen at rest.
-struct Pending {
-  alignas(64) std::uint32_t rows[2 * kLanes];
-  alignas(64) float dots[2 * kLanes];
+// Of sixteen rows. The second operand of the maximum is what a NaN becomes.
+__m512 bound_of(__m512 kept, __m512 row_reach) {
+  return _mm512_sub_ps(_mm512_sqrt_ps(_mm512_max_ps(kept, _mm512_setzero_ps())), row_reach);
+}
+
+// Rows that passed the first stripe, with their dots; of those without a second, their bounds.
+// So many rows at a time that the last sixteen of them, which are seldom all there, do not matter.
+constexpr std::uint32_t kChunkRows = 1024;
+struct Passed {
+  alignas(64) std::uint32_t rows[kChunkRows + kLanes];
+  alignas(64) float numbers[kChunkRows + kLanes];
   std::uint32_t count = 0;
 };
 
-// Tests the first `used` pending rows, at most sixteen, by all axes.
-void test_fine(const SketchRows& rows, const SketchProbe& probe, const Pending& pending,
-               std::uint32_t used, std::uint64_t* survivors) {
-  const __mmask64 mask = (__mmask64{1} << rows.fine_codes) - 1;
-  const __m512i high = _mm512_maskz_loadu_epi8(mask, probe.high + kLanes);
-  const __m512i low = _mm512_maskz_loadu_epi8(mask, probe.low + kLanes);
+void add(Passed& passed, std::uint32_t first, std::uint32_t bits, __m512 numbers) {
+  const auto mask = static_cast<__mmask16>(bits);
+  const __m512i lanes =
+      _mm512_add_epi32(_mm512_set1_epi32(static_cast<int>(first)),
+                       _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+  _mm512_storeu_si512(passed.rows + passed.count, _mm512_maskz_compress_epi32(mask, lanes));
+  _mm512_storeu_ps(passed.numbers + passed.count, _mm512_maskz_compress_ps(mask, numbers));
+  passed.count += static_cast<std::uint32_t>(__builtin_popcount(bits));
+}
+
+// The query's codes of the second stripe.
+struct FineCodes {
+  __mmask64 used;
+  __m512i high;
+  __m512i low;
+};
+
+FineCodes fine_codes(const SketchRows& rows, const SketchProbe& probe) {
+  const __mmask64 used = (__mmask64{1} << rows.fine_codes) - 1;
+  return {used, _mm512_maskz_loadu_epi8(used, probe.high + kLanes),
+          _mm512_maskz_loadu_epi8(used, probe.low + kLanes)};
+}
+
+// Tests the rows that passed from `at` on, at most sixteen, by all axes; survivors to `out`.
+std::uint32_t test_fine(const SketchRows& rows, const SketchProbe& probe, const FineCodes& codes,
+                        float reach, const Passed& passed, std::uint32_t at, SketchSurvivor* out) {
+  const std::uint32_t left = passed.count - at;
+  const std::uint32_t used = left < kLanes ? left : kLanes;
   __m512i sums[kLanes];
   alignas(64) float numbers[3][kLanes];
   for (std::uint32_t i = 0; i < kLanes; ++i) {
-    const std::uint32_t r = pending.rows[i < used ? i : 0];
+    const std::uint32_t r = passed.rows[at + (i < used ? i : 0)];
     const std::uint8_t* const record = rows.fine + std::size_t{r} * rows.fine_stride;
-    const __m512i codes = _mm512_maskz_loadu_epi8(mask, record);
+    const __m512i row = _mm512_maskz_loadu_epi8(codes.used, record);
     const __m512i zero = _mm512_setzero_si512();
-    sums[i] = _mm512_add_epi32(_mm512_slli_epi32(_mm512_dpbusd_epi32(zero, codes, high), 7),
-                               _mm512_dpbusd_epi32(zero, codes, low));
+    sums[i] = _mm512_add_epi32(_mm512_slli_epi32(_mm512_dpbusd_epi32(zero, row, codes.high), 7),
+                               _mm512_dpbusd_epi32(zero, row, codes.low));
     float three[3];
     __builtin_memcpy(three, record + rows.fine_codes, sizeof(three));
     numbers[0][i] = three[0];
@@ -107,31 +139,20 @@ void test_fine(const SketchRows& rows, const SketchProbe& probe, const Pending& 
   }
   const __m512i dots = _mm512_sub_epi32(add_up(sums), _mm512_set1_epi32(probe.bias[1]));
   const __m512 total = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots), _mm512_set1_ps(probe.steps[1]),
-                                       _mm512_load_ps(pending.dots));
-  std::uint32_t kept = near(_mm512_load_ps(numbers[0]), _mm512_load_ps(numbers[1]),
-                            _mm512_load_ps(numbers[2]), probe.all, total);
-  kept &= (std::uint32_t{1} << used) - 1;
-  for (std::uint32_t bits = kept; bits != 0; bits &= bits - 1) {
-    const std::uint32_t r = pending.rows[__builtin_ctz(bits)];
-    survivors[r / 64] |= std::uint64_t{1} << (r % 64);
-  }
-}
-
-void add(Pending& pending, std::uint32_t first, std::uint32_t bits, __m512 dots) {
-  const auto mask = static_cast<__mmask16>(bits);
-  const __m512i lanes =
-      _mm512_add_epi32(_mm512_set1_epi32(static_cast<int>(first)),
-                       _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
-  _mm512_storeu_si512(pending.rows + pending.count, _mm512_maskz_compress_epi32(mask, lanes));
-  _mm512_storeu_ps(pending.dots + pending.count, _mm512_maskz_compress_ps(mask, dots));
-  pending.count += static_cast<std::uint32_t>(__builtin_popcount(bits));
-}
-
-void prefetch(const SketchRows& rows, std::uint32_t first, std::uint32_t bits) {
+                                       _mm512_loadu_ps(passed.numbers + at));
+  const __m512 kept =
+      kept_of(_mm512_load_ps(numbers[0]), _mm512_load_ps(numbers[1]), probe.all, total);
+  const __m512 row_reach = _mm512_load_ps(numbers[2]);
+  alignas(64) float bounds[kLanes];
+  _mm512_store_ps(bounds, bound_of(kept, row_reach));
+  std::uint32_t bits = near(kept, row_reach, reach);
+  bits &= (std::uint32_t{1} << used) - 1;
+  std::uint32_t found = 0;
   for (; bits != 0; bits &= bits - 1) {
-    const std::size_t r = first + static_cast<std::uint32_t>(__builtin_ctz(bits));
-    _mm_prefetch(reinterpret_cast<const char*>(rows.fine + r * rows.fine_stride), _MM_HINT_T0);
+    const auto lane = static_cast<std::uint32_t>(__builtin_ctz(bits));
+    out[found++] = {passed.rows[at + lane], bounds[lane]};
   }
+  return found;
 }
 
 // Rows of the last stripe that are there.
@@ -140,23 +161,16 @@ std::uint32_t there(const SketchRows& rows, std::uint32_t first) {
   return left < kLanes ? (std::uint32_t{1} << left) - 1 : 0xffffu;
 }
 
-void measure(const SketchRows& rows, const SketchProbe& probe, float* bounds, float* dots,
-             float* least) {
+void measure(const SketchRows& rows, const SketchProbe& probe, float* bounds, float* least) {
   const FirstCodes codes = spread(probe);
-  const __m512 base = _mm512_set1_ps(probe.first.base);
-  const __m512 twice_left = _mm512_set1_ps(probe.first.twice_left);
   const __m512 all = _mm512_set1_ps(__builtin_inff());
   __m512 least_of = all;
   for (std::uint32_t first = 0; first < rows.count; first += kLanes) {
     const __m512 mine = first_dots(rows.first + std::size_t{first} * kLanes, codes, probe);
-    const __m512 bases = _mm512_fmadd_ps(_mm512_loadu_ps(rows.bases + first),
-                                         _mm512_set1_ps(1.0f - kScoreError), base);
-    const __m512 kept = _mm512_fnmadd_ps(twice_left, _mm512_loadu_ps(rows.lefts + first),
-                                         _mm512_sub_ps(bases, mine));
-    const __m512 root = _mm512_sqrt_ps(_mm512_max_ps(kept, _mm512_setzero_ps()));
-    const __m512 bound = _mm512_sub_ps(root, _mm512_loadu_ps(rows.reaches + first));
+    const __m512 kept = kept_of(_mm512_loadu_ps(rows.bases + first),
+                                _mm512_loadu_ps(rows.lefts + first), probe.first, mine);
+    const __m512 bound = bound_of(kept, _mm512_loadu_ps(rows.reaches + first));
     _mm512_storeu_ps(bounds + first, bound);
-    _mm512_storeu_ps(dots + first, mine);
     const auto mask = static_cast<__mmask16>(there(rows, first));
     least_of = _mm512_mask_min_ps(least_of, mask, least_of, bound);
     if (first % 64 == 48 || first + kLanes >= rows.count) {
@@ -166,33 +180,51 @@ void measure(const SketchRows& rows, const SketchProbe& probe, float* bounds, fl
   }
 }
 
-std::uint32_t sift(const SketchRows& rows, const SketchProbe& probe, float reach,
-                   const float* bounds, const float* dots, std::uint64_t* survivors) {
-  std::uint32_t passed = 0;
-  const __m512 most = _mm512_set1_ps(reach);
-  Pending pending;
-  for (std::uint32_t first = 0; first < rows.count; first += kLanes) {
-    if (first % 64 == 0) survivors[first / 64] = 0;
+// The first test of the rows [from, to).
+void test_first(const SketchRows& rows, const SketchProbe& probe, const FirstCodes& codes,
+                float reach, std::uint32_t from, std::uint32_t to, Passed& passed) {
+  passed.count = 0;
+  for (std::uint32_t first = from; first < to; first += kLanes) {
     auto bits = static_cast<std::uint32_t>(rows.eligible[first / 64] >> (first % 64));
     bits &= there(rows, first);
-    bits &= _mm512_cmp_ps_mask(_mm512_loadu_ps(bounds + first), most, _CMP_NGT_UQ);
-    if (bits == 0) [[likely]]
-      continue;
-    passed += static_cast<std::uint32_t>(__builtin_popcount(bits));
+    if (bits == 0) continue;
+    const __m512 dots = first_dots(rows.first + std::size_t{first} * kLanes, codes, probe);
+    const __m512 row_reach = _mm512_loadu_ps(rows.reaches + first);
+    const __m512 kept = kept_of(_mm512_loadu_ps(rows.bases + first),
+                                _mm512_loadu_ps(rows.lefts + first), probe.first, dots);
+    bits &= near(kept, row_reach, reach);
+    // Without a branch: among sixteen rows there is one that passes about every other time.
+    add(passed, first, bits, rows.fine_codes != 0 ? dots : bound_of(kept, row_reach));
+  }
+}
+
+SketchCount sift(const SketchRows& rows, const SketchProbe& probe, SketchReach reach,
+                 SketchSurvivor* out) {
+  SketchCount count;
+  const FirstCodes first = spread(probe);
+  const FineCodes fine = fine_codes(rows, probe);
+  Passed passed;
+  for (std::uint32_t from = 0; from < rows.count; from += kChunkRows) {
+    const std::uint32_t left = rows.count - from;
+    const std::uint32_t to = from + (left < kChunkRows ? left : kChunkRows);
+    test_first(rows, probe, first, reach.first, from, to, passed);
+    count.first += passed.count;
     if (rows.fine_codes == 0) {
-      survivors[first / 64] |= std::uint64_t{bits} << (first % 64);
+      for (std::uint32_t i = 0; i < passed.count; ++i) {
+        out[count.all++] = {passed.rows[i], passed.numbers[i]};
+      }
       continue;
     }
-    prefetch(rows, first, bits);
-    add(pending, first, bits, _mm512_loadu_ps(dots + first));
-    if (pending.count < kLanes) continue;
-    test_fine(rows, probe, pending, kLanes, survivors);
-    pending.count -= kLanes;
-    _mm512_store_si512(pending.rows, _mm512_load_si512(pending.rows + kLanes));
-    _mm512_store_ps(pending.dots, _mm512_load_ps(pending.dots + kLanes));
+    for (std::uint32_t i = 0; i < passed.count; ++i) {
+      _mm_prefetch(
+          reinterpret_cast<const char*>(rows.fine + std::size_t{passed.rows[i]} * rows.fine_stride),
+          _MM_HINT_T0);
+    }
+    for (std::uint32_t at = 0; at < passed.count; at += kLanes) {
+      count.all += test_fine(rows, probe, fine, reach.all, passed, at, out + count.all);
+    }
   }
-  if (pending.count != 0) test_fine(rows, probe, pending, pending.count, survivors);
-  return passed;
+  return count;
 }
 
 bool supported() {

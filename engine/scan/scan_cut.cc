@@ -13,10 +13,19 @@ namespace {
 
 // A piece is what is read between two looks at whether to stop: some 100 us of one query.
 constexpr std::size_t kPieceBytes = std::size_t{512} << 10;
-// Rows that one query is sifted over at a time: what is measured of them, and for several queries
-// their sketches too, stay in the second level cache in between.
-constexpr std::uint32_t kStretchRowsOne = 65'536;
-constexpr std::uint32_t kStretchRowsMany = 16'384;
+// Sketched rows that a worker takes at a time: the more, the better the threshold with which it
+// goes on to their coarse codes. Bounds what it remembers of them: 8 bytes for each row that
+// passes, of each query of a bundle.
+constexpr std::uint32_t kStretchRows = 65'536;
+// The sample for first thresholds: the more rows, the better the threshold. Measuring a row costs
+// as much as sifting it; what a better threshold turns away costs few queries more, who each wait
+// for memory, than many, who share what was fetched.
+constexpr std::size_t kFewQueries = 4;
+constexpr std::uint64_t kSampleRowsFew = 65'536;
+constexpr std::uint64_t kSampleRowsMany = 16'384;
+constexpr std::uint64_t kSampleEvery = 8;  // at least, of larger collections
+// Consecutive rows of the sample: enough to be read in order.
+constexpr std::uint32_t kWindowRows = 512;
 
 }  // namespace
 
@@ -48,12 +57,11 @@ void cut_pieces(const ScanRequest& request, const SketchAxes* axes, std::size_t 
   }
 }
 
-void cut_stretches(const std::vector<Piece>& pieces, std::size_t queries, std::uint32_t threads,
+void cut_stretches(const std::vector<Piece>& pieces, std::uint32_t threads,
                    std::vector<Stretch>& stretches) {
   std::uint64_t rows = 0;
   for (const Piece& piece : pieces) rows += piece.rows;
-  const std::uint64_t most = std::min<std::uint64_t>(
-      queries == 1 ? kStretchRowsOne : kStretchRowsMany, rows / threads + 1);
+  const std::uint64_t most = std::min<std::uint64_t>(kStretchRows, rows / threads + 1);
   stretches.clear();
   for (std::uint32_t p = 0; p < pieces.size(); ++p) {
     const Piece& piece = pieces[p];
@@ -64,6 +72,30 @@ void cut_stretches(const std::vector<Piece>& pieces, std::size_t queries, std::u
     } else {
       stretches.push_back({p, 1, piece.rows, piece.sketched});
     }
+  }
+}
+
+void cut_sample(const std::vector<Piece>& pieces, std::size_t queries, std::vector<Piece>& sample) {
+  std::uint64_t rows = 0;
+  for (const Piece& piece : pieces) rows += piece.sketched ? piece.rows : 0;
+  const std::uint64_t wanted =
+      std::max(queries <= kFewQueries ? kSampleRowsFew : kSampleRowsMany, rows / kSampleEvery);
+  // A window begins where the rows so far pass the next multiple of `step`.
+  const std::uint64_t step =
+      std::max<std::uint64_t>(kWindowRows, wanted == 0 ? 0 : rows * kWindowRows / wanted);
+  sample.clear();
+  std::uint64_t before = 0;
+  std::uint64_t next = 0;
+  for (const Piece& piece : pieces) {
+    if (!piece.sketched) continue;
+    while (next < before + piece.rows) {
+      const auto offset = static_cast<std::uint32_t>(next > before ? next - before : 0);
+      const std::uint32_t first = offset / kTileRows * kTileRows;
+      const std::uint32_t count = std::min(kWindowRows, piece.rows - first);
+      sample.push_back({piece.block, piece.first + first, count, true});
+      next += step;
+    }
+    before += piece.rows;
   }
 }
 

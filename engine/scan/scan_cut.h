@@ -42,10 +42,12 @@ struct Group {
 // pieces of piece_rows(stride). All of these may throw std::bad_alloc.
 void cut_pieces(const ScanRequest& request, const SketchAxes* axes, std::size_t stride,
                 std::vector<Piece>& pieces);
-// Stretches that stay in the caches of a core while one query, or one after the other, is sifted
-// over them, and at least one for each thread.
-void cut_stretches(const std::vector<Piece>& pieces, std::size_t queries, std::uint32_t threads,
+// Stretches that a worker takes at a time, and at least one for each thread.
+void cut_stretches(const std::vector<Piece>& pieces, std::uint32_t threads,
                    std::vector<Stretch>& stretches);
+// Windows of sketched rows at even distances over all of them: what first thresholds come from.
+// Windows do not overlap, and lie in one piece each.
+void cut_sample(const std::vector<Piece>& pieces, std::size_t queries, std::vector<Piece>& sample);
 // Groups of at most `most` queries.
 void cut_groups(const ScanRequest& request, std::uint32_t most, std::vector<Group>& groups);
 

@@ -111,11 +111,11 @@ void make_sketch_query(const SketchAxes& axes, const float* f32, double norm, fl
   }
 }
 
-void set_reach(SketchQuery& query, float threshold) {
+SketchReach reach_of(const SketchQuery& query, float threshold) {
   const double square = query.shift + query.factor * static_cast<double>(threshold);
   const double root = std::sqrt(std::max(square, 0.0)) * (1.0 + kDoubleSlack);
-  query.probe.first.reach = round_up((root + query.reach_first) * (1.0 + kBoundSlack));
-  query.probe.all.reach = round_up((root + query.reach_all) * (1.0 + kDoubleSlack));
+  return {round_up((root + query.reach_first) * (1.0 + kBoundSlack)),
+          round_up((root + query.reach_all) * (1.0 + kBoundSlack))};
 }
 
 }  // namespace vecserve::engine

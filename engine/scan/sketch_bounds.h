@@ -22,7 +22,8 @@ struct SketchQuery {
 void make_sketch_query(const SketchAxes& axes, const float* f32, double norm, float* scratch,
                        SketchQuery& query);
 
-// Sets what the tests compare with: rows that are surely further than `threshold` do not survive.
-void set_reach(SketchQuery& query, float threshold);
+// What the tests compare with, so that rows that are surely further than `threshold` do not
+// survive.
+[[nodiscard]] SketchReach reach_of(const SketchQuery& query, float threshold);
 
 }  // namespace vecserve::engine

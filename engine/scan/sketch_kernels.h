@@ -1,16 +1,17 @@
 // Kernels of the sketch plane: how near each row of a block may be, judged by its first sixteen
-// axes, and which of those that may be near enough still are, judged by all of them. Comes below
-// the cascade, which prepares probes, keeps what the first kernel writes, and hands what survives
-// to the coarse kernels. A table is chosen together with the float kernels. Any thread; pure.
+// axes, and which rows may be near enough, judged by those and then by all axes. Comes below the
+// cascade, which prepares probes, measures a sample of the rows to find a threshold, and hands what
+// survives to the coarse kernels. A table is chosen together with the float kernels. Any thread;
+// pure.
 //
 // For row r and probe p, with exact integers dot = sum(c_r * y_p) over a stripe's codes:
 //   score = base_r + base_p - sum over stripes (step_p dot) - twice_left_p left_r
 //   error = kScoreError (base_r + base_p) + slack_p
-// With the numbers of the first stripe, bound_r = sqrt(max(0, score - error)) - reach_r: a row is
-// surely further than what the probe's reach stands for when its bound is above the reach, which
-// the cascade rounds up by kBoundSlack. With those of both stripes, r survives when
-// score - error <= (reach_p + reach_r)^2. All in floats, in any order of operations. A NaN keeps
-// the row. Rows without a bit in `eligible` never survive.
+// r survives when score - error <= (reach_p + reach_r)^2, with the numbers of the first stripe and
+// then with those of both. bound_r = sqrt(max(0, score - error)) - reach_r, with the numbers of
+// either: a row is surely further than what the probe's reach stands for when its bound is above
+// the reach, which the cascade rounds up by kBoundSlack. All in floats, in any order of operations.
+// A NaN keeps the row; in a bound it counts as 0. Rows without a bit in `eligible` never survive.
 #pragma once
 
 #include <cstddef>
@@ -37,7 +38,12 @@ struct SketchRows {
 struct SketchLimit {
   float base = 0.0f;  // less its share of the error, and the slack
   float twice_left = 0.0f;
-  float reach = 0.0f;  // follows the threshold
+};
+
+// What a threshold comes to in the test of each stripe.
+struct SketchReach {
+  float first = 0.0f;
+  float all = 0.0f;
 };
 
 // A query as the kernels read it. y = 128 high + low, |y| <= 16256; `bias` is 128 sum(y), what the
@@ -47,7 +53,7 @@ struct SketchProbe {
   alignas(64) std::int8_t low[64] = {};
   float steps[2] = {};
   std::int32_t bias[2] = {};
-  SketchLimit first;  // its reach is an argument
+  SketchLimit first;
   SketchLimit all;
 };
 
@@ -55,18 +61,25 @@ struct SketchProbe {
 // where it decides anything, and kScoreError has room for the rest.
 inline constexpr double kBoundSlack = 0x1p-20;
 
+struct SketchSurvivor {
+  std::uint32_t row = 0;
+  float bound = 0.0f;  // by all axes
+};
+
+struct SketchCount {
+  std::uint32_t first = 0;  // rows that survived the first test
+  std::uint32_t all = 0;    // and the second
+};
+
 struct SketchKernels {
   const char* name = "";
   bool (*supported)() = nullptr;
-  // Of all rows, eligible or not: their bounds, their dots (step times dot of the first stripe),
-  // and the least bound of each 64 rows. `bounds` and `dots` have room for count rounded up to a
-  // multiple of 16.
-  void (*measure)(const SketchRows&, const SketchProbe&, float* bounds, float* dots,
-                  float* least) = nullptr;
-  // Which eligible rows have a bound of at most `reach`, and survive by all axes: sets and clears
-  // (count + 63) / 64 words of `survivors`. Returns how many had.
-  std::uint32_t (*sift)(const SketchRows&, const SketchProbe&, float reach, const float* bounds,
-                        const float* dots, std::uint64_t* survivors) = nullptr;
+  // Of all rows, eligible or not: their bounds, and the least bound of each 64 rows. `bounds` has
+  // room for count rounded up to a multiple of 16.
+  void (*measure)(const SketchRows&, const SketchProbe&, float* bounds, float* least) = nullptr;
+  // The eligible rows that survive both tests, in order, to `out`, which has room for all rows.
+  SketchCount (*sift)(const SketchRows&, const SketchProbe&, SketchReach reach,
+                      SketchSurvivor* out) = nullptr;
 };
 
 [[nodiscard]] std::span<const SketchKernels* const> sketch_kernel_tables();

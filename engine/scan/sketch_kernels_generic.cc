@@ -27,51 +27,59 @@ float first_dot(const SketchRows& rows, const SketchProbe& probe, std::uint32_t 
   return probe.steps[0] * static_cast<float>(dot);
 }
 
-bool passes_fine(const SketchRows& rows, const SketchProbe& probe, std::uint32_t r, float dots) {
-  const std::uint8_t* const record = rows.fine + std::size_t{r} * rows.fine_stride;
-  std::int32_t dot = -probe.bias[1];
-  for (std::uint32_t i = 0; i < rows.fine_codes; ++i) {
-    dot += record[i] * query_code(probe, kFirst + i);
-  }
-  float numbers[3];
-  std::memcpy(numbers, record + rows.fine_codes, sizeof(numbers));
-  const float kept = numbers[0] * (1.0f - kScoreError) + probe.all.base -
-                     (dots + probe.steps[1] * static_cast<float>(dot)) -
-                     probe.all.twice_left * numbers[1];
-  const float most = probe.all.reach + numbers[2];
-  return !(kept > most * most);
+// Score less error by the first stripe, and by both.
+float first_kept(const SketchRows& rows, const SketchProbe& probe, std::uint32_t r, float dots) {
+  return rows.bases[r] * (1.0f - kScoreError) + probe.first.base - dots -
+         probe.first.twice_left * rows.lefts[r];
 }
 
-void measure(const SketchRows& rows, const SketchProbe& probe, float* bounds, float* dots,
-             float* least) {
+float fine_kept(const SketchProbe& probe, const std::uint8_t* record, std::uint32_t codes,
+                const float (&numbers)[3], float dots) {
+  std::int32_t dot = -probe.bias[1];
+  for (std::uint32_t i = 0; i < codes; ++i) {
+    dot += record[i] * query_code(probe, kFirst + i);
+  }
+  return numbers[0] * (1.0f - kScoreError) + probe.all.base -
+         (dots + probe.steps[1] * static_cast<float>(dot)) - probe.all.twice_left * numbers[1];
+}
+
+bool near(float kept, float reach) {
+  return !(kept > reach * reach);
+}
+
+float bound_of(float kept, float row_reach) {
+  return (kept > 0.0f ? std::sqrt(kept) : 0.0f) - row_reach;
+}
+
+void measure(const SketchRows& rows, const SketchProbe& probe, float* bounds, float* least) {
   for (std::uint32_t r = 0; r < rows.count; ++r) {
     if (r % 64 == 0) least[r / 64] = std::numeric_limits<float>::infinity();
-    dots[r] = first_dot(rows, probe, r);
-    const float kept = rows.bases[r] * (1.0f - kScoreError) + probe.first.base - dots[r] -
-                       probe.first.twice_left * rows.lefts[r];
-    bounds[r] = std::sqrt(std::max(kept, 0.0f)) - rows.reaches[r];
+    bounds[r] = bound_of(first_kept(rows, probe, r, first_dot(rows, probe, r)), rows.reaches[r]);
     least[r / 64] = std::min(least[r / 64], bounds[r]);
   }
 }
 
-std::uint32_t sift(const SketchRows& rows, const SketchProbe& probe, float reach,
-                   const float* bounds, const float* dots, std::uint64_t* survivors) {
-  std::uint32_t passed = 0;
-  for (std::uint32_t word = 0; word * 64 < rows.count; ++word) {
-    std::uint64_t kept = 0;
-    const std::uint32_t left = rows.count - word * 64;
-    std::uint64_t bits = rows.eligible[word];
-    if (left < 64) bits &= (std::uint64_t{1} << left) - 1;
-    for (; bits != 0; bits &= bits - 1) {
-      const auto r = word * 64 + static_cast<std::uint32_t>(__builtin_ctzll(bits));
-      if (bounds[r] > reach) continue;
-      ++passed;
-      if (rows.fine_codes != 0 && !passes_fine(rows, probe, r, dots[r])) continue;
-      kept |= bits & (~bits + 1);
+SketchCount sift(const SketchRows& rows, const SketchProbe& probe, SketchReach reach,
+                 SketchSurvivor* out) {
+  SketchCount count;
+  for (std::uint32_t r = 0; r < rows.count; ++r) {
+    if ((rows.eligible[r / 64] >> (r % 64) & 1) == 0) continue;
+    const float dots = first_dot(rows, probe, r);
+    float kept = first_kept(rows, probe, r, dots);
+    float row_reach = rows.reaches[r];
+    if (!near(kept, reach.first + row_reach)) continue;
+    ++count.first;
+    if (rows.fine_codes != 0) {
+      const std::uint8_t* const record = rows.fine + std::size_t{r} * rows.fine_stride;
+      float numbers[3];
+      std::memcpy(numbers, record + rows.fine_codes, sizeof(numbers));
+      kept = fine_kept(probe, record, rows.fine_codes, numbers, dots);
+      row_reach = numbers[2];
+      if (!near(kept, reach.all + row_reach)) continue;
     }
-    survivors[word] = kept;
+    out[count.all++] = {r, bound_of(kept, row_reach)};
   }
-  return passed;
+  return count;
 }
 
 bool supported() {

@@ -1,6 +1,6 @@
 // See sketch_sieve.h.
-// Always holds: what is measured takes eight bytes a row, so that a stretch stays in the caches of
-// its core between measuring and sifting.
+// Always holds: only the sample is measured into memory, four bytes a row; all other rows are
+// tested in registers.
 #include "engine/scan/sketch_sieve.h"
 
 #include <algorithm>
@@ -49,14 +49,12 @@ void SketchSieve::measure(const ScanRequest& request, std::span<const Piece> pie
   for (const Piece& piece : pieces) room_needed += room(piece);
   if (bench.bounds.size() < room_needed) {
     bench.bounds.resize(room_needed);
-    bench.dots.resize(room_needed);
     bench.least.resize(room_needed / 64);
   }
   std::size_t at = 0;
   for (const Piece& piece : pieces) {
     kernels_.measure(rows_of(*request.blocks[piece.block].sketch, piece, nullptr),
-                     queries_[query].probe, &bench.bounds[at], &bench.dots[at],
-                     &bench.least[at / 64]);
+                     queries_[query].probe, &bench.bounds[at], &bench.least[at / 64]);
     at += room(piece);
   }
 }
@@ -64,15 +62,13 @@ void SketchSieve::measure(const ScanRequest& request, std::span<const Piece> pie
 void SketchSieve::nearest(const ScanRequest& request, std::span<const Piece> pieces,
                           std::uint32_t query, float threshold, std::uint32_t want,
                           SieveBench& bench, std::vector<Near>& near) const {
-  SketchQuery mine = queries_[query];
-  set_reach(mine, threshold);
   std::size_t words_measured = 0;
   for (const Piece& piece : pieces) words_measured += room(piece) / 64;
   // As many words have a row below the want-th least bound of all words as are wanted: only those
   // need to be looked into.
   bench.least_sorted.assign(bench.least.begin(),
                             bench.least.begin() + static_cast<std::ptrdiff_t>(words_measured));
-  float most = mine.probe.first.reach;
+  float most = reach_of(queries_[query], threshold).first;
   if (words_measured > want) {
     const auto at = bench.least_sorted.begin() + (want - 1);
     std::nth_element(bench.least_sorted.begin(), at, bench.least_sorted.end());
@@ -103,15 +99,13 @@ void SketchSieve::nearest(const ScanRequest& request, std::span<const Piece> pie
   }
 }
 
-std::uint32_t SketchSieve::sift(const ScanRequest& request, const Piece& piece, std::size_t at,
-                                std::uint32_t query, float threshold, const SieveBench& bench,
-                                std::uint64_t* survivors) const {
-  SketchQuery mine = queries_[query];
-  set_reach(mine, threshold);
+SketchCount SketchSieve::sift(const ScanRequest& request, const Piece& piece, std::uint32_t query,
+                              float threshold, SketchSurvivor* survivors) const {
+  const SketchQuery& mine = queries_[query];
   const std::uint64_t* const words = request.masks[request.queries[query].mask].words[piece.block];
   return kernels_.sift(
       rows_of(*request.blocks[piece.block].sketch, piece, words + piece.first / 64), mine.probe,
-      mine.probe.first.reach, &bench.bounds[at], &bench.dots[at], survivors);
+      reach_of(mine, threshold), survivors);
 }
 
 }  // namespace vecserve::engine

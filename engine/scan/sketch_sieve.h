@@ -1,9 +1,9 @@
 // The sketch's part of a scan: prepares the queries of a request for the axes that its blocks
-// share, and takes one query at a time over stretches of rows: first how near each row may be, then
-// the few that look nearest, from which the scanner gets a threshold, and with that all that may be
-// near enough. Used by the coarse scanner, one sieve to a scanner. prepare() runs on the scanning
-// thread, the rest on any worker, each with a bench of its own. Always holds: no row within the
-// threshold is turned away; memory is kept from request to request.
+// share, and takes one query at a time: over a sample of the rows, to find the few that look
+// nearest, from which the scanner gets a threshold; and with that over all rows, to find those that
+// may be near enough. Used by the coarse scanner, one sieve to a scanner. prepare() runs on the
+// scanning thread, the rest on any worker, each with a bench of its own. Always holds: no row
+// within the threshold is turned away; memory is kept from request to request.
 #pragma once
 
 #include <cstdint>
@@ -17,11 +17,10 @@
 
 namespace vecserve::engine {
 
-// What one worker has measured of one query over one stretch of pieces.
+// What one worker has measured of one query over a sample.
 struct SieveBench {
   std::vector<float> bounds;  // of the pieces one after the other, each padded to a multiple of 64
-  std::vector<float> dots;
-  std::vector<float> least;  // of each 64
+  std::vector<float> least;   // of each 64
   std::vector<float> least_sorted;
 };
 
@@ -55,12 +54,15 @@ class SketchSieve {
                float threshold, std::uint32_t want, SieveBench& bench,
                std::vector<Near>& near) const;
 
-  // The eligible rows of a measured piece that sketches do not rule out: bits of `survivors`,
-  // counted from the piece's first row. `at` is where the piece begins in the bench. Returns how
-  // many went beyond the first stripe.
-  [[nodiscard]] std::uint32_t sift(const ScanRequest& request, const Piece& piece, std::size_t at,
-                                   std::uint32_t query, float threshold, const SieveBench& bench,
-                                   std::uint64_t* survivors) const;
+  // The eligible rows of a piece that sketches do not rule out, counted from the piece's first row,
+  // to `survivors`, which has room for all of its rows.
+  [[nodiscard]] SketchCount sift(const ScanRequest& request, const Piece& piece,
+                                 std::uint32_t query, float threshold,
+                                 SketchSurvivor* survivors) const;
+  // Survivors whose bounds are above this are beyond the threshold.
+  [[nodiscard]] float reach(std::uint32_t query, float threshold) const {
+    return reach_of(queries_[query], threshold).all;
+  }
 
   // Floats that a piece takes on the bench.
   [[nodiscard]] static std::size_t room(const Piece& piece) {

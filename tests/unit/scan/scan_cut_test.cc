@@ -104,17 +104,68 @@ TEST_CASE("scan cut: blocks that no mask wants are left out", "[scan]") {
 TEST_CASE("scan cut: stretches join sketched pieces, one for each thread at least", "[scan]") {
   Cut cut(1000);
   cut_pieces(cut.request, cut.axes(), 64, cut.pieces);
-  cut_stretches(cut.pieces, 1, 1, cut.stretches);
+  cut_stretches(cut.pieces, 1, cut.stretches);
   REQUIRE(cut.stretches.size() == 2);
   CHECK(cut.stretches[0].count == 3);
   CHECK(cut.stretches[0].rows == 960);
   CHECK(cut.stretches[0].sketched);
   CHECK(cut.stretches[1].first == 3);
   CHECK_FALSE(cut.stretches[1].sketched);
-  cut_stretches(cut.pieces, 1, 4, cut.stretches);
+  cut_stretches(cut.pieces, 4, cut.stretches);
   CHECK(cut.stretches.size() == 4);
-  cut_stretches({}, 1, 4, cut.stretches);
+  cut_stretches({}, 4, cut.stretches);
   CHECK(cut.stretches.empty());
+}
+
+TEST_CASE("scan cut: a sample of few rows is all of them, in windows", "[scan]") {
+  Cut cut(1000);
+  cut_pieces(cut.request, cut.axes(), 64, cut.pieces);
+  std::vector<Piece> sample;
+  cut_sample(cut.pieces, 1, sample);
+  // Three blocks of 320 rows have sketches; windows begin 512 rows apart, and end with their piece.
+  REQUIRE(sample.size() == 2);
+  CHECK(sample[0].block == 0);
+  CHECK(sample[0].first == 0);
+  CHECK(sample[0].rows == 320);
+  CHECK(sample[1].block == 1);
+  CHECK(sample[1].first == 192);
+  CHECK(sample[1].rows == 128);
+  cut_sample({}, 1, sample);
+  CHECK(sample.empty());
+}
+
+TEST_CASE("scan cut: a sample of many rows is every eighth, at even distances", "[scan]") {
+  std::vector<Piece> pieces;
+  for (std::uint32_t b = 0; b < 100; ++b) pieces.push_back({b, 0, 8192, b != 50});
+  std::vector<Piece> sample;
+  cut_sample(pieces, 5, sample);
+  std::uint64_t rows = 0;
+  std::uint64_t last = 0;
+  for (const Piece& window : sample) {
+    CHECK(window.block != 50);
+    CHECK(window.first % 64 == 0);
+    CHECK(window.first + window.rows <= 8192);
+    const std::uint64_t at = std::uint64_t{window.block} * 8192 + window.first;
+    CHECK(at >= last);
+    last = at + window.rows;
+    rows += window.rows;
+  }
+  CHECK(rows == 99 * 8192 / 8);
+}
+
+TEST_CASE("scan cut: few queries look at more rows of a small collection", "[scan]") {
+  std::vector<Piece> pieces;
+  for (std::uint32_t b = 0; b < 8; ++b) pieces.push_back({b, 0, 8192, true});
+  const auto rows_of = [&](std::size_t queries) {
+    std::vector<Piece> sample;
+    cut_sample(pieces, queries, sample);
+    std::uint64_t rows = 0;
+    for (const Piece& window : sample) rows += window.rows;
+    return rows;
+  };
+  CHECK(rows_of(1) == 65'536);
+  CHECK(rows_of(4) == 65'536);
+  CHECK(rows_of(5) == 16'384);
 }
 
 TEST_CASE("scan cut: neighbouring queries with one mask are a group, up to the most", "[scan]") {

@@ -51,25 +51,21 @@ TEST_CASE("sketch query: codes are y in two parts, with their sum as a bias", "[
 }
 
 TEST_CASE("sketch query: the reach of a threshold is its root, rounded up", "[sketch]") {
-  SketchQuery query = query_of(coordinates(Metric::l2), 8.0f, 6.0f);
-  set_reach(query, 49.0f);
-  CHECK(query.probe.first.reach >= 7.0f);
-  CHECK(query.probe.first.reach < 7.01f);
-  CHECK(query.probe.all.reach >= 7.0f);
-  set_reach(query, -1.0f);
-  CHECK(query.probe.all.reach >= 0.0f);
-  CHECK(query.probe.all.reach < 0.01f);
-  set_reach(query, std::numeric_limits<float>::infinity());
-  CHECK(std::isinf(query.probe.first.reach));
+  const SketchQuery query = query_of(coordinates(Metric::l2), 8.0f, 6.0f);
+  CHECK(reach_of(query, 49.0f).first >= 7.0f);
+  CHECK(reach_of(query, 49.0f).first < 7.01f);
+  CHECK(reach_of(query, 49.0f).all >= 7.0f);
+  CHECK(reach_of(query, -1.0f).all >= 0.0f);
+  CHECK(reach_of(query, -1.0f).all < 0.01f);
+  CHECK(std::isinf(reach_of(query, std::numeric_limits<float>::infinity()).first));
 }
 
 TEST_CASE("sketch query: a cosine distance is half a squared distance of unit vectors",
           "[sketch]") {
   SketchQuery query = query_of(coordinates(Metric::cosine), 3.0f, 4.0f);
   REQUIRE(query.served);
-  set_reach(query, 0.5f);
-  CHECK(query.probe.first.reach >= 1.0f);
-  CHECK(query.probe.first.reach < 1.001f);
+  CHECK(reach_of(query, 0.5f).first >= 1.0f);
+  CHECK(reach_of(query, 0.5f).first < 1.001f);
 }
 
 TEST_CASE("sketch query: a dot distance is shifted by the largest and scaled by the query",
@@ -77,13 +73,11 @@ TEST_CASE("sketch query: a dot distance is shifted by the largest and scaled by 
   // The row (10, 0) and the query (5, 0), scaled to (10, 0): distance -50, points the same.
   SketchQuery query = query_of(coordinates(Metric::dot, 10.0), 5.0f, 0.0f);
   REQUIRE(query.served);
-  set_reach(query, -50.0f);
-  CHECK(query.probe.first.reach >= 0.0f);
-  CHECK(query.probe.first.reach < 0.1f);
+  CHECK(reach_of(query, -50.0f).first >= 0.0f);
+  CHECK(reach_of(query, -50.0f).first < 0.1f);
   // The row (0, 10): distance 0, squared distance of the points 200.
-  set_reach(query, 0.0f);
-  CHECK(query.probe.first.reach >= std::sqrt(200.0f));
-  CHECK(query.probe.first.reach < std::sqrt(200.0f) * 1.01f);
+  CHECK(reach_of(query, 0.0f).first >= std::sqrt(200.0f));
+  CHECK(reach_of(query, 0.0f).first < std::sqrt(200.0f) * 1.01f);
 }
 
 TEST_CASE("sketch query: one that axes cannot see is not served", "[sketch]") {

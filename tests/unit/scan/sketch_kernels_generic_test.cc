@@ -1,4 +1,4 @@
-// Checks engine/scan/sketch_kernels_generic on one row and one query done by hand: bound, dots and
+// Checks engine/scan/sketch_kernels_generic on one row and one query done by hand: bound and
 // the border of survival. What all tables have in common is in
 // tests/conformance/sketch_kernels_test.cc. Single-threaded.
 #include <catch2/catch.hpp>
@@ -51,39 +51,36 @@ struct One {
   SketchRows rows;
   SketchProbe probe;
   float bounds[16];
-  float dots[16];
   float least[1];
-  std::uint64_t survivors = ~std::uint64_t{0};
+  SketchSurvivor survivor;
 };
 
-TEST_CASE("generic sketch kernels: bound and dots of one row", "[sketch]") {
+TEST_CASE("generic sketch kernels: the bound of one row", "[sketch]") {
   One one;
   REQUIRE(std::string_view(one.table.name) == "generic");
-  one.table.measure(one.rows, one.probe, one.bounds, one.dots, one.least);
-  CHECK(one.dots[0] == 133.0f);  // 0.5 * 2 * 133
-  // 50 + 200 - 133 - 30 = 87
+  one.table.measure(one.rows, one.probe, one.bounds, one.least);
+  // 50 + 200 - 0.5 * 2 * 133 - 30 = 87
   CHECK(one.bounds[0] == Approx(std::sqrt(87.0f) - 0.5f).epsilon(1e-4));
   CHECK(one.least[0] == one.bounds[0]);
 }
 
 TEST_CASE("generic sketch kernels: the first stripe decides, then both", "[sketch]") {
   One one;
-  one.table.measure(one.rows, one.probe, one.bounds, one.dots, one.least);
-  one.probe.all.reach = 100.0f;
-  CHECK(one.table.sift(one.rows, one.probe, 8.0f, one.bounds, one.dots, &one.survivors) == 0);
-  CHECK(one.survivors == 0);
-  CHECK(one.table.sift(one.rows, one.probe, 9.0f, one.bounds, one.dots, &one.survivors) == 1);
-  CHECK(one.survivors == 1);
+  const auto sift = [&one](float first, float all) {
+    return one.table.sift(one.rows, one.probe, {first, all}, &one.survivor);
+  };
+  // 87 against (reach + 0.5)^2
+  CHECK(sift(std::sqrt(86.9f) - 0.5f, 100.0f).first == 0);
+  CHECK(sift(std::sqrt(87.1f) - 0.5f, 100.0f).first == 1);
+  CHECK(sift(std::sqrt(87.1f) - 0.5f, 100.0f).all == 1);
   // 60 + 210 - 133 + 6 - 32 = 111 against (reach + 0.25)^2
-  one.probe.all.reach = std::sqrt(110.0f) - 0.25f;
-  CHECK(one.table.sift(one.rows, one.probe, 9.0f, one.bounds, one.dots, &one.survivors) == 1);
-  CHECK(one.survivors == 0);
-  one.probe.all.reach = std::sqrt(112.0f) - 0.25f;
-  CHECK(one.table.sift(one.rows, one.probe, 9.0f, one.bounds, one.dots, &one.survivors) == 1);
-  CHECK(one.survivors == 1);
+  CHECK(sift(9.0f, std::sqrt(110.0f) - 0.25f).first == 1);
+  CHECK(sift(9.0f, std::sqrt(110.0f) - 0.25f).all == 0);
+  CHECK(sift(9.0f, std::sqrt(112.0f) - 0.25f).all == 1);
+  CHECK(one.survivor.row == 0);
+  CHECK(one.survivor.bound == Approx(std::sqrt(111.0f) - 0.25f).epsilon(1e-4));
   one.eligible = 0;
-  CHECK(one.table.sift(one.rows, one.probe, 9.0f, one.bounds, one.dots, &one.survivors) == 0);
-  CHECK(one.survivors == 0);
+  CHECK(sift(9.0f, std::sqrt(112.0f) - 0.25f).first == 0);
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // Checks engine/scan/sketch_sieve: which blocks it covers, what it finds nearest, that masks hold,
-// and that stretches of several pieces are measured one after the other. Seeded, single-threaded.
+// and that samples of several pieces are measured one after the other. Seeded, single-threaded.
 // Whole scans over sketches are in tests/conformance/scanner_test.cc. Always holds: expected rows
 // come from the reference, by sorting all of them.
 #include "engine/scan/sketch_sieve.h"
@@ -122,19 +122,17 @@ TEST_CASE("sieve: every row within the threshold passes, and no row without its 
     CAPTURE(to_string(metric));
     const auto truth = oracle_rows(f.rows.shape(), f.blocks, f.masks[0], f.views[0].f32);
     REQUIRE(f.sieve.prepare(f.request));
-    f.sieve.measure(f.request, f.pieces, 0, f.bench);
     const auto threshold = std::nextafter(static_cast<float>(truth[9].distance),
                                           std::numeric_limits<float>::infinity());
     std::set<std::pair<std::uint32_t, std::uint32_t>> passed;
-    std::size_t at = 0;
-    std::vector<std::uint64_t> survivors(kBlockRows / 64);
+    std::vector<SketchSurvivor> survivors(kBlockRows);
     for (const Piece& piece : f.pieces) {
-      static_cast<void>(
-          f.sieve.sift(f.request, piece, at, 0, threshold, f.bench, survivors.data()));
-      for (std::uint32_t r = 0; r < piece.rows; ++r) {
-        if ((survivors[r / 64] >> (r % 64) & 1) != 0) passed.emplace(piece.block, r);
+      const SketchCount count = f.sieve.sift(f.request, piece, 0, threshold, survivors.data());
+      CHECK(count.all <= count.first);
+      for (std::uint32_t i = 0; i < count.all; ++i) {
+        CHECK(survivors[i].bound <= f.sieve.reach(0, threshold));
+        passed.emplace(piece.block, survivors[i].row);
       }
-      at += SketchSieve::room(piece);
     }
     for (std::size_t i = 0; i < 10; ++i) {
       if (truth[i].block < 3) CHECK(passed.count({truth[i].block, truth[i].position}) == 1);

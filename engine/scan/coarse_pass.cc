@@ -1,0 +1,125 @@
+// See coarse_pass.h.
+// Runs on a worker's thread. Always holds: the first rows of a query without a threshold come in
+// small steps, so that it falls early.
+#include "engine/scan/coarse_pass.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "engine/scan/kernels.h"
+
+namespace vecserve::engine {
+
+namespace {
+
+// Rows of the first kernel call of a query's scan, before there is a threshold; each later call
+// takes twice as many, up to kRowsMax. Multiples of 64.
+constexpr std::uint32_t kRowsFirst = 64;
+constexpr std::uint32_t kRowsMax = 512;
+// Of a row that is asked for; what follows is fetched while these are multiplied.
+constexpr std::size_t kAskedBytes = 1024;
+
+CoarseRows rows_of(const CoarseJob& job, const Piece& part, const std::uint64_t* eligible) {
+  const CoarsePlane& plane = *job.request.blocks[part.block].block->coarse();
+  const std::size_t stride = job.queries.stride();
+  return {plane.codes() + std::size_t{part.first} * stride,
+          stride,
+          plane.scales() + part.first,
+          plane.squares() + part.first,
+          plane.residuals() + part.first,
+          plane.norms() + part.first,
+          eligible,
+          part.rows,
+          job.request.shape.dim};
+}
+
+void take(const CoarseJob& job, const Piece& rows, std::uint32_t query, const Survivor* survivors,
+          std::uint32_t count, BoundList& list) {
+  const CoarsePlane& plane = *job.request.blocks[rows.block].block->coarse();
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const std::uint32_t position = rows.first + survivors[i].row;
+    const DistanceBounds bounds =
+        bounds_of(job.queries.probe(query), plane, position, survivors[i].score);
+    list.add({bounds.lower, bounds.upper, rows.block, position});
+  }
+  if (count > 0) {
+    list.tighten(job.queries.threshold(query));
+  }
+}
+
+}  // namespace
+
+void CoarsePass::rows_in_order(const CoarseJob& job, const Piece& piece, const Group& queries,
+                               const std::int8_t* panels, std::vector<BoundList>& lists) {
+  // A scan that has a threshold already need not start small.
+  std::uint32_t step =
+      std::isinf(job.queries.threshold(queries.first).get()) ? kRowsFirst : kRowsMax;
+  for (std::uint32_t done = 0; done < piece.rows;) {
+    const Piece part{piece.block, piece.first + done, std::min(step, piece.rows - done), false};
+    group(job, part, queries, panels, lists);
+    done += part.rows;
+    step = std::min(step * 2, kRowsMax);
+  }
+}
+
+void CoarsePass::group(const CoarseJob& job, const Piece& part, const Group& queries,
+                       const std::int8_t* panels, std::vector<BoundList>& lists) {
+  const std::uint64_t* const words =
+      job.request.masks[queries.mask].words[part.block] + part.first / kTileRows;
+  if (queries.count == 1) {
+    one(job, part, queries.first, words, job.queries.limit(queries.first), lists[queries.first]);
+    return;
+  }
+  limits_.resize(kCoarseQueries);
+  found_.resize(kCoarseQueries);
+  survivors_.resize(std::max(survivors_.size(), std::size_t{queries.count} * kRowsMax));
+  for (std::uint32_t q = 0; q < queries.count; ++q) {
+    limits_[q] = job.queries.limit(queries.first + q);
+  }
+  const CoarseBatch batch{panels,
+                          limits_.data(),
+                          queries.count,
+                          survivors_.data(),
+                          kRowsMax,
+                          found_.data(),
+                          job.queries.codes(queries.first)};
+  const bool l2 = job.request.shape.metric == Metric::l2;
+  (l2 ? job.kernels.batch_l2 : job.kernels.batch_dot)(rows_of(job, part, words), batch);
+  for (std::uint32_t q = 0; q < queries.count; ++q) {
+    take(job, part, queries.first + q, &survivors_[std::size_t{q} * kRowsMax], found_[q],
+         lists[queries.first + q]);
+  }
+}
+
+void CoarsePass::one(const CoarseJob& job, const Piece& piece, std::uint32_t query,
+                     const std::uint64_t* eligible, const CoarseLimit& limit, BoundList& list) {
+  survivors_.resize(std::max<std::size_t>(survivors_.size(), piece.rows));
+  const bool l2 = job.request.shape.metric == Metric::l2;
+  const std::uint32_t found = (l2 ? job.kernels.one_l2 : job.kernels.one_dot)(
+      rows_of(job, piece, eligible), job.queries.codes(query), limit, survivors_.data());
+  take(job, piece, query, survivors_.data(), found, list);
+}
+
+void CoarsePass::chosen_rows(const CoarseJob& job, const Piece& piece, std::uint32_t query,
+                             const std::uint64_t* chosen, BoundList& list) {
+  one(job, piece, query, chosen, job.queries.limit(query), list);
+}
+
+void CoarsePass::ask_for(const CoarseJob& job, const Piece& piece, std::uint32_t row) {
+  const CoarsePlane& plane = *job.request.blocks[piece.block].block->coarse();
+  const std::size_t stride = job.queries.stride();
+  const std::uint8_t* const codes = plane.codes() + std::size_t{piece.first + row} * stride;
+  for (std::size_t i = 0; i < std::min(stride, kAskedBytes); i += 64) {
+    __builtin_prefetch(codes + i);
+  }
+}
+
+void CoarsePass::seed_rows(const CoarseJob& job, const Piece& piece, std::uint32_t query,
+                           const std::uint64_t* chosen, BoundList& list) {
+  CoarseLimit all = job.queries.probe(query).limit;
+  all.reach = reach_of(job.queries.probe(query), std::numeric_limits<float>::infinity());
+  one(job, piece, query, chosen, all, list);
+}
+
+}  // namespace vecserve::engine
