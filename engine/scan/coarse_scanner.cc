@@ -41,6 +41,9 @@ constexpr std::uint64_t kRowsJudged = 2'048;
 constexpr std::uint32_t kSeedsMax = 1024;
 // Rows looked at for each row of the answer: the nearest by a few axes are not quite the nearest.
 constexpr std::uint32_t kSeedsPerRow = 4;
+// Reading the nearest of the rows that passed before the others pays when there are so many times
+// more of them: so in the first stretch of a query, and seldom later.
+constexpr std::size_t kNearestPays = 8;
 // Rows of which all queries of a bundle are taken: 92 bytes of sketches each, which stay in the
 // first or second level cache.
 constexpr std::uint32_t kSiftRows = 1'024;
@@ -153,7 +156,7 @@ bool serves(const ScanRequest& request) {
 void CoarseScanner::cut(const ScanRequest& request, std::uint32_t threads) {
   cut_pieces(request, sieving_ ? sieve_.axes() : nullptr, queries_.stride(), pieces_);
   cut_stretches(pieces_, threads, stretches_);
-  cut_sample(pieces_, request.queries.size(), sample_);
+  cut_sample(pieces_, sample_);
   cut_groups(request, kCoarseQueries, groups_);
   bundles_.clear();
   for (std::size_t g = 0; g < groups_.size(); g += kBundleGroups) {
@@ -332,7 +335,7 @@ void CoarseScanner::note_sifted(std::size_t g, std::uint64_t rows, std::uint64_t
 void CoarseScanner::read_nearest(const CoarseJob& job, const Stretch& stretch, std::uint32_t query,
                                  PassedRows& passed, Worker& worker, BoundList& list) {
   const std::size_t want = std::size_t{kSeedsPerRow} * needed(job.request.queries[query]);
-  if (passed.size() <= 2 * want) return;
+  if (passed.size() <= kNearestPays * want) return;
   const float most = passed.bound_at(want, worker.bounds);
   ask_for_rows(job, stretch, most, passed);
   std::uint64_t base = 0;

@@ -14,16 +14,13 @@ namespace {
 // A piece is what is read between two looks at whether to stop: some 100 us of one query.
 constexpr std::size_t kPieceBytes = std::size_t{512} << 10;
 // Sketched rows that a worker takes at a time: the more, the better the threshold with which it
-// goes on to their coarse codes. Bounds what it remembers of them: 8 bytes for each row that
-// passes, of each query of a bundle.
-constexpr std::uint32_t kStretchRows = 65'536;
+// goes on to their coarse codes; the fewer, the sooner that helps the rows after them. Bounds what
+// it remembers of them: 8 bytes for each row that passes, of each query of a bundle.
+constexpr std::uint32_t kStretchRows = 16'384;
 // The sample for first thresholds: the more rows, the better the threshold. Measuring a row costs
-// as much as sifting it; what a better threshold turns away costs few queries more, who each wait
-// for memory, than many, who share what was fetched.
-constexpr std::size_t kFewQueries = 4;
-constexpr std::uint64_t kSampleRowsFew = 65'536;
-constexpr std::uint64_t kSampleRowsMany = 16'384;
-constexpr std::uint64_t kSampleEvery = 8;  // at least, of larger collections
+// as much as sifting it, and beyond one in eight what a better threshold turns away is worth less.
+constexpr std::uint64_t kSampleRowsMin = 16'384;
+constexpr std::uint64_t kSampleEvery = 8;
 // Consecutive rows of the sample: enough to be read in order.
 constexpr std::uint32_t kWindowRows = 512;
 
@@ -75,11 +72,10 @@ void cut_stretches(const std::vector<Piece>& pieces, std::uint32_t threads,
   }
 }
 
-void cut_sample(const std::vector<Piece>& pieces, std::size_t queries, std::vector<Piece>& sample) {
+void cut_sample(const std::vector<Piece>& pieces, std::vector<Piece>& sample) {
   std::uint64_t rows = 0;
   for (const Piece& piece : pieces) rows += piece.sketched ? piece.rows : 0;
-  const std::uint64_t wanted =
-      std::max(queries <= kFewQueries ? kSampleRowsFew : kSampleRowsMany, rows / kSampleEvery);
+  const std::uint64_t wanted = std::max(kSampleRowsMin, rows / kSampleEvery);
   // A window begins where the rows so far pass the next multiple of `step`.
   const std::uint64_t step =
       std::max<std::uint64_t>(kWindowRows, wanted == 0 ? 0 : rows * kWindowRows / wanted);

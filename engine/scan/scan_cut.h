@@ -47,7 +47,7 @@ void cut_stretches(const std::vector<Piece>& pieces, std::uint32_t threads,
                    std::vector<Stretch>& stretches);
 // Windows of sketched rows at even distances over all of them: what first thresholds come from.
 // Windows do not overlap, and lie in one piece each.
-void cut_sample(const std::vector<Piece>& pieces, std::size_t queries, std::vector<Piece>& sample);
+void cut_sample(const std::vector<Piece>& pieces, std::vector<Piece>& sample);
 // Groups of at most `most` queries.
 void cut_groups(const ScanRequest& request, std::uint32_t most, std::vector<Group>& groups);
 

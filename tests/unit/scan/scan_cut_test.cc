@@ -121,7 +121,7 @@ TEST_CASE("scan cut: a sample of few rows is all of them, in windows", "[scan]")
   Cut cut(1000);
   cut_pieces(cut.request, cut.axes(), 64, cut.pieces);
   std::vector<Piece> sample;
-  cut_sample(cut.pieces, 1, sample);
+  cut_sample(cut.pieces, sample);
   // Three blocks of 320 rows have sketches; windows begin 512 rows apart, and end with their piece.
   REQUIRE(sample.size() == 2);
   CHECK(sample[0].block == 0);
@@ -130,7 +130,7 @@ TEST_CASE("scan cut: a sample of few rows is all of them, in windows", "[scan]")
   CHECK(sample[1].block == 1);
   CHECK(sample[1].first == 192);
   CHECK(sample[1].rows == 128);
-  cut_sample({}, 1, sample);
+  cut_sample({}, sample);
   CHECK(sample.empty());
 }
 
@@ -138,7 +138,7 @@ TEST_CASE("scan cut: a sample of many rows is every eighth, at even distances", 
   std::vector<Piece> pieces;
   for (std::uint32_t b = 0; b < 100; ++b) pieces.push_back({b, 0, 8192, b != 50});
   std::vector<Piece> sample;
-  cut_sample(pieces, 5, sample);
+  cut_sample(pieces, sample);
   std::uint64_t rows = 0;
   std::uint64_t last = 0;
   for (const Piece& window : sample) {
@@ -151,21 +151,6 @@ TEST_CASE("scan cut: a sample of many rows is every eighth, at even distances", 
     rows += window.rows;
   }
   CHECK(rows == 99 * 8192 / 8);
-}
-
-TEST_CASE("scan cut: few queries look at more rows of a small collection", "[scan]") {
-  std::vector<Piece> pieces;
-  for (std::uint32_t b = 0; b < 8; ++b) pieces.push_back({b, 0, 8192, true});
-  const auto rows_of = [&](std::size_t queries) {
-    std::vector<Piece> sample;
-    cut_sample(pieces, queries, sample);
-    std::uint64_t rows = 0;
-    for (const Piece& window : sample) rows += window.rows;
-    return rows;
-  };
-  CHECK(rows_of(1) == 65'536);
-  CHECK(rows_of(4) == 65'536);
-  CHECK(rows_of(5) == 16'384);
 }
 
 TEST_CASE("scan cut: neighbouring queries with one mask are a group, up to the most", "[scan]") {
