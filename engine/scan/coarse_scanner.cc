@@ -47,6 +47,10 @@ constexpr std::size_t kNearestPays = 8;
 // Rows of which all queries of a bundle are taken: 92 bytes of sketches each, which stay in the
 // first or second level cache.
 constexpr std::uint32_t kSiftRows = 1'024;
+// Rows of a stretch that are looked at ahead of those that are read, shared among the queries of a
+// bundle: what passed lies here and there, and comes from memory in time. With many queries each
+// row serves several, and is soon there.
+constexpr std::uint32_t kAheadRows = 16'384;
 // Groups of a bundle, 256 queries: each of the coarse rows that are then read together serves
 // several of them.
 constexpr std::size_t kBundleGroups = 4;
@@ -116,6 +120,8 @@ class CoarseScanner final : public Scanner {
                     PassedRows& passed, Worker& worker, BoundList& list);
   void ask_for_rows(const CoarseJob& job, const Stretch& stretch, float most,
                     const PassedRows& passed) const;
+  void ask_ahead(const CoarseJob& job, std::uint32_t p, std::uint64_t base, std::uint64_t until,
+                 float most, PassedRows& passed) const;
   void read_rest(const CoarseJob& job, const Stretch& stretch, const Bundle& bundle, Worker& worker,
                  std::vector<BoundList>& lists);
   void read_passed(const CoarseJob& job, const Piece& part, std::uint64_t base, std::uint32_t query,
@@ -359,6 +365,15 @@ void CoarseScanner::ask_for_rows(const CoarseJob& job, const Stretch& stretch, f
   }
 }
 
+// The same for rows of the stretch before `until` only; row `base` is the first of piece p.
+void CoarseScanner::ask_ahead(const CoarseJob& job, std::uint32_t p, std::uint64_t base,
+                              std::uint64_t until, float most, PassedRows& passed) const {
+  passed.look_ahead(until, most, [&](std::uint64_t row) {
+    while (row >= base + pieces_[p].rows) base += pieces_[p++].rows;
+    CoarsePass::ask_for(job, pieces_[p], static_cast<std::uint32_t>(row - base));
+  });
+}
+
 // The rest of what passed, as far as it is still within the thresholds: for all queries of the
 // bundle over coarse rows that stay in the second level cache.
 void CoarseScanner::read_rest(const CoarseJob& job, const Stretch& stretch, const Bundle& bundle,
@@ -366,6 +381,7 @@ void CoarseScanner::read_rest(const CoarseJob& job, const Stretch& stretch, cons
   const std::uint32_t step = piece_rows(queries_.stride());
   const Group& last = groups_[bundle.first + bundle.count - 1];
   const std::uint32_t first = groups_[bundle.first].first;
+  const std::uint32_t ahead = kAheadRows / (last.first + last.count - first);
   std::uint64_t base = 0;
   for (std::uint32_t p = stretch.first; p < stretch.first + stretch.count; ++p) {
     const Piece& piece = pieces_[p];
@@ -376,6 +392,7 @@ void CoarseScanner::read_rest(const CoarseJob& job, const Stretch& stretch, cons
         PassedRows& passed = worker.passed[q - first];
         if (passed.done()) continue;
         const float most = sieve_.reach(q, queries_.threshold(q).get());
+        if (ahead != 0) ask_ahead(job, p, base, base + done + ahead, most, passed);
         read_passed(job, part, base + done, q, most, passed, worker, lists[q]);
       }
     }

@@ -31,7 +31,7 @@ void PassedRows::drop_within(float most) {
   const auto left = std::remove_if(first, first + static_cast<std::ptrdiff_t>(count_),
                                    [most](const SketchSurvivor& row) { return row.bound <= most; });
   count_ = static_cast<std::size_t>(left - first);
-  at_ = 0;
+  at_ = asked_ = 0;
 }
 
 std::uint32_t PassedRows::choose(std::uint64_t base, std::uint32_t rows, float most,

@@ -14,7 +14,7 @@ namespace vecserve::engine {
 
 class PassedRows {
  public:
-  void clear() { count_ = at_ = 0; }
+  void clear() { count_ = at_ = asked_ = 0; }
   // Where up to `count` more rows can be written; valid until the next call. May throw
   // std::bad_alloc.
   [[nodiscard]] SketchSurvivor* room(std::uint32_t count);
@@ -31,6 +31,16 @@ class PassedRows {
   // Forgets the rows with bounds of at most `most`, and goes back to the first of the others.
   void drop_within(float most);
 
+  // Calls ask(row) for the rows before `until` with bounds of at most `most` that are not gone
+  // past: each once.
+  template <typename F>
+  void look_ahead(std::uint64_t until, float most, F&& ask) {
+    for (asked_ = asked_ < at_ ? at_ : asked_; asked_ < count_ && rows_[asked_].row < until;
+         ++asked_) {
+      if (rows_[asked_].bound <= most) ask(rows_[asked_].row);
+    }
+  }
+
   [[nodiscard]] bool done() const { return at_ == count_; }
   // Goes past the rows [base, base + rows) of the stretch; those before them were gone past
   // already. Those with bounds of at most `most` become bits of `chosen`, counted from base.
@@ -42,7 +52,8 @@ class PassedRows {
  private:
   std::vector<SketchSurvivor> rows_;  // the first count_ of them
   std::size_t count_ = 0;
-  std::size_t at_ = 0;
+  std::size_t at_ = 0;     // those before are gone past
+  std::size_t asked_ = 0;  // those before were asked for
 };
 
 }  // namespace vecserve::engine

@@ -66,6 +66,28 @@ TEST_CASE("passed rows: are chosen part by part, each once", "[sketch]") {
   CHECK(passed.done());
 }
 
+TEST_CASE("passed rows: looking ahead tells each row once, and none that is gone past",
+          "[sketch]") {
+  PassedRows passed;
+  add(passed, 0, {{0, 1.0f}, {10, 9.0f}, {63, 2.0f}});
+  add(passed, 64, {{0, 1.0f}, {5, 1.0f}, {63, 2.0f}});
+  std::vector<std::uint64_t> told;
+  const auto ask = [&](std::uint64_t row) { told.push_back(row); };
+  passed.look_ahead(64, 2.0f, ask);
+  CHECK(told == std::vector<std::uint64_t>{0, 63});
+  passed.look_ahead(65, 2.0f, ask);
+  CHECK(told == std::vector<std::uint64_t>{0, 63, 64});
+  std::vector<std::uint64_t> chosen;
+  CHECK(passed.choose(0, 70, 2.0f, chosen) == 4);
+  passed.look_ahead(1'000, 2.0f, ask);
+  CHECK(told == std::vector<std::uint64_t>{0, 63, 64, 127});
+  passed.look_ahead(1'000, 9.0f, ask);
+  CHECK(told.size() == 4);
+  passed.drop_within(1.0f);  // leaves three, none of them asked for
+  passed.look_ahead(1'000, 9.0f, ask);
+  CHECK(told == std::vector<std::uint64_t>{0, 63, 64, 127, 10, 63, 127});
+}
+
 TEST_CASE("passed rows: room grows and keeps what is there", "[sketch]") {
   PassedRows passed;
   for (std::uint32_t base = 0; base < 64 * 100; base += 64) {
