@@ -54,6 +54,11 @@ std::string_view ByteArena::add(std::string_view bytes) {
   return {to, bytes.size()};
 }
 
+std::uint64_t RowBlock::next_serial() {
+  static std::atomic<std::uint64_t> last{0};
+  return last.fetch_add(1, std::memory_order_relaxed) + 1;
+}
+
 RowBlock::RowBlock(const RowShape& shape, AlignedBuffer::Use use, Planes planes)
     : shape_(shape),
       vectors_(std::size_t{shape.capacity} * shape.stride, use),

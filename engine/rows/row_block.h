@@ -91,6 +91,8 @@ class RowBlock {
 
   // -- Any thread, for positions of a published view --------------------------------------------
 
+  // Another number for every block that this process ever made; addresses come again.
+  [[nodiscard]] std::uint64_t serial() const { return serial_; }
   [[nodiscard]] const RowShape& shape() const { return shape_; }
   [[nodiscard]] const std::byte* vectors() const { return vectors_.data(); }  // 64-byte aligned
   [[nodiscard]] const std::byte* vector(std::uint32_t position) const {
@@ -121,6 +123,9 @@ class RowBlock {
   [[nodiscard]] std::size_t index_bytes() const;
 
  private:
+  [[nodiscard]] static std::uint64_t next_serial();
+
+  const std::uint64_t serial_ = next_serial();
   RowShape shape_;
   AlignedBuffer vectors_;
   std::unique_ptr<float[]> norms_;

@@ -112,6 +112,7 @@ struct ScanResult {
   std::vector<QueryCandidates> queries;  // one per query of the request
   ScanCounts counts;
   bool stopped = false;
+  std::string_view backend;  // who did it, where that is not what the scanner is called; else empty
 };
 
 // Rows that a list must have where upper bounds are known.

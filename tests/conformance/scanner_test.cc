@@ -16,6 +16,7 @@
 #include "tests/support/data.h"
 #include "tests/support/match.h"
 #include "tests/support/oracle.h"
+#include "tests/support/simt/emulated_gpu.h"
 #include "tests/support/sketches.h"
 
 namespace {
@@ -35,6 +36,9 @@ std::vector<std::unique_ptr<Scanner>> scanners_here() {
     scanners.push_back(make_cpu_scanner(*choose_kernels(name).value(), pool()));
     scanners.push_back(make_coarse_scanner(*choose_kernels(name).value(), pool()));
   }
+  // The kernels of the GPU under the emulator, and the CPU for the rows that are not mirrored.
+  scanners.push_back(simt::make_mirroring_scanner(
+      simt::open_emulated_gpu(), make_coarse_scanner(*choose_kernels("").value(), pool())));
   return scanners;
 }
 

@@ -79,7 +79,7 @@ bool is_system(std::string_view header) {
       "unistd.h",   "fcntl.h", "signal.h",    "poll.h",      "dirent.h",   "pthread.h",
       "sched.h",    "dlfcn.h", "immintrin.h", "emmintrin.h", "arm_neon.h", "cpuid.h",
       "execinfo.h", "spawn.h", "x86intrin.h", "getopt.h",    "stdlib.h",   "malloc.h",
-      "netdb.h",    "time.h",  "cxxabi.h",    "arpa/inet.h"};
+      "netdb.h",    "time.h",  "cxxabi.h",    "arpa/inet.h", "ucontext.h"};
   return header.starts_with("sys/") || header.starts_with("linux/") ||
          header.starts_with("netinet/") || header.starts_with("sanitizer/") ||
          names.contains(header);

@@ -30,7 +30,7 @@ struct Place {
   std::string_view ending;
 };
 
-constexpr std::array<Place, 18> kPlaces = {{
+constexpr std::array<Place, 19> kPlaces = {{
     {"tests/unit/base/", "_test.cc"},
     {"tests/unit/rows/", "_test.cc"},
     {"tests/unit/scan/", "_test.cc"},
@@ -47,6 +47,7 @@ constexpr std::array<Place, 18> kPlaces = {{
     {"tests/programs/", ".cc"},
     {"tests/programs/support/", ".cc"},
     {"tests/support/", ".cc"},
+    {"tests/support/simt/", ".cc"},
     {"tests/support/store/", ".cc"},
     {"tests/tidy/", ".cc"},
 }};

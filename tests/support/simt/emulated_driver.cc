@@ -1,0 +1,199 @@
+// See emulated_driver.h. Work of a stream runs on the thread that waits, in order. Any thread.
+// Always holds: a stream's work is run under its lock; memory that was never released ends with the
+// driver.
+#include "tests/support/simt/emulated_driver.h"
+
+#include <atomic>
+#include <cstring>
+#include <deque>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <vector>
+
+#include "tests/support/simt/machine.h"
+#include "tests/support/simt/shadow.h"
+#include "tests/support/simt/simt.h"
+
+// After the names that they are written against.
+#include "engine/gpu/few_scan.cuh"
+#include "engine/gpu/finish.cuh"
+#include "engine/gpu/group_scan.cuh"
+
+namespace vecserve::test::simt {
+
+namespace {
+
+using engine::gpu::Driver;
+using engine::gpu::DriverCode;
+using engine::gpu::DriverInfo;
+using engine::gpu::Kernel;
+using engine::gpu::ScanArguments;
+
+thread_local std::string last_text;
+
+struct Queue {
+  std::mutex mutex;
+  std::deque<std::function<std::string()>> work;  // guarded by mutex
+  std::uint64_t queued = 0;                       // ever; guarded by mutex
+  std::uint64_t done = 0;                         // guarded by mutex
+};
+
+struct Mark {
+  Queue* queue = nullptr;
+  std::uint64_t until = 0;
+};
+
+std::function<void()> body_of(Kernel kernel, const ScanArguments& a) {
+  switch (kernel) {
+    case Kernel::scan_one:
+      return [a] { engine::gpu::few_scan<1>(a); };
+    case Kernel::scan_few:
+      return [a] { engine::gpu::few_scan<engine::gpu::kFewQueries>(a); };
+    case Kernel::scan_groups:
+      return [a] { engine::gpu::group_scan(a); };
+    case Kernel::refine:
+      return [a] { engine::gpu::refine(a); };
+    case Kernel::pack:
+      return [a] { engine::gpu::pack(a); };
+  }
+  return {};
+}
+
+std::size_t shared_bytes(Kernel kernel, const ScanArguments& a) {
+  if (kernel == Kernel::scan_one) return a.stride;
+  if (kernel == Kernel::scan_few) return std::size_t{a.stride} * engine::gpu::kFewQueries;
+  return kernel == Kernel::scan_groups ? engine::gpu::kGroupSharedBytes : 0;
+}
+
+class EmulatedDriver final : public Driver {
+ public:
+  explicit EmulatedDriver(const EmulatedOptions& options)
+      : memory_(options.memory_bytes), seed_(options.seed) {
+    info_.name = "emulated";
+    info_.device = "emulated GPU";
+    info_.memory_bytes = options.memory_bytes;
+    info_.processors = 2;
+  }
+
+  [[nodiscard]] const DriverInfo& info() const override { return info_; }
+  [[nodiscard]] std::string text() const override { return last_text; }
+
+  DriverCode allocate(std::size_t bytes, void** address) override {
+    *address = memory_.allocate(bytes);
+    if (*address != nullptr) return DriverCode::ok;
+    return say(DriverCode::out_of_memory, "no memory");
+  }
+  DriverCode release(void* address) override {
+    return memory_.release(address) ? DriverCode::ok : say(DriverCode::failed, "not allocated");
+  }
+  DriverCode allocate_pinned(std::size_t bytes, void** address) override {
+    auto memory = std::make_unique<std::byte[]>(bytes + 256);
+    std::memset(memory.get(), 0xcd, bytes + 256);
+    const auto at = reinterpret_cast<std::uintptr_t>(memory.get());
+    *address = memory.get() + (256 - at % 256) % 256;
+    const std::lock_guard lock(mutex_);
+    pinned_[*address] = std::move(memory);
+    return DriverCode::ok;
+  }
+  DriverCode release_pinned(void* address) override {
+    const std::lock_guard lock(mutex_);
+    return pinned_.erase(address) == 1 ? DriverCode::ok : say(DriverCode::failed, "not allocated");
+  }
+  DriverCode make_stream(Priority, Stream* stream) override {
+    const std::lock_guard lock(mutex_);
+    queues_.push_back(std::make_unique<Queue>());
+    *stream = queues_.back().get();
+    return DriverCode::ok;
+  }
+  DriverCode end_stream(Stream stream) override { return wait_stream(stream); }
+  DriverCode make_event(Event* event) override {
+    const std::lock_guard lock(mutex_);
+    marks_.push_back(std::make_unique<Mark>());
+    *event = marks_.back().get();
+    return DriverCode::ok;
+  }
+  DriverCode end_event(Event) override { return DriverCode::ok; }
+
+  DriverCode record(Event event, Stream stream) override {
+    auto& queue = *static_cast<Queue*>(stream);
+    const std::lock_guard lock(queue.mutex);
+    *static_cast<Mark*>(event) = {&queue, queue.queued};
+    return DriverCode::ok;
+  }
+  DriverCode wait(Event event) override {
+    const Mark mark = *static_cast<Mark*>(event);
+    return mark.queue == nullptr ? DriverCode::ok : run_until(*mark.queue, mark.until);
+  }
+  DriverCode wait_stream(Stream stream) override {
+    return run_until(*static_cast<Queue*>(stream), UINT64_MAX);
+  }
+
+  DriverCode copy_in(void* device, const void* host, std::size_t bytes, Stream stream) override {
+    return queue(stream, [=] {
+      std::string wrong = DeviceMemory::touch(Access::write, device, bytes);
+      if (wrong.empty()) std::memcpy(device, host, bytes);
+      return wrong;
+    });
+  }
+  DriverCode copy_out(void* host, const void* device, std::size_t bytes, Stream stream) override {
+    return queue(stream, [=] {
+      // A whole stretch may travel of which only a part was written and is looked at.
+      std::memcpy(host, device, bytes);
+      return std::string();
+    });
+  }
+  DriverCode fill(void* device, std::uint8_t byte, std::size_t bytes, Stream stream) override {
+    return queue(stream, [=] {
+      std::string wrong = DeviceMemory::touch(Access::write, device, bytes);
+      if (wrong.empty()) std::memset(device, byte, bytes);
+      return wrong;
+    });
+  }
+  DriverCode launch(Kernel kernel, const ScanArguments& arguments, std::uint32_t blocks,
+                    Stream stream) override {
+    const Launch shape{blocks, engine::gpu::kScanThreads, shared_bytes(kernel, arguments),
+                       seed_.fetch_add(1)};
+    return queue(stream, [=] { return run(shape, body_of(kernel, arguments)); });
+  }
+
+ private:
+  static DriverCode say(DriverCode code, const std::string& what) {
+    last_text = what;
+    return code;
+  }
+  static DriverCode queue(Stream stream, std::function<std::string()> work) {
+    auto& queue = *static_cast<Queue*>(stream);
+    const std::lock_guard lock(queue.mutex);
+    queue.work.push_back(std::move(work));
+    ++queue.queued;
+    return DriverCode::ok;
+  }
+  static DriverCode run_until(Queue& queue, std::uint64_t until) {
+    const std::lock_guard lock(queue.mutex);
+    while (queue.done < until && !queue.work.empty()) {
+      const std::function<std::string()> work = std::move(queue.work.front());
+      queue.work.pop_front();
+      ++queue.done;
+      const std::string wrong = work();
+      if (!wrong.empty()) return say(DriverCode::lost, wrong);
+    }
+    return DriverCode::ok;
+  }
+
+  DriverInfo info_;
+  DeviceMemory memory_;
+  std::atomic<std::uint64_t> seed_;
+  std::mutex mutex_;
+  std::map<void*, std::unique_ptr<std::byte[]>> pinned_;  // guarded by mutex_
+  std::vector<std::unique_ptr<Queue>> queues_;            // guarded by mutex_
+  std::vector<std::unique_ptr<Mark>> marks_;              // guarded by mutex_
+};
+
+}  // namespace
+
+std::unique_ptr<engine::gpu::Driver> make_emulated_driver(const EmulatedOptions& options) {
+  return std::make_unique<EmulatedDriver>(options);
+}
+
+}  // namespace vecserve::test::simt

@@ -1,0 +1,24 @@
+// A Driver without a GPU: device memory is host memory that is checked, streams are queues that run
+// only when somebody waits for them, and kernels run under the emulator. Comes in place of the CUDA
+// driver in tests. Any thread. Always holds: what a copy reads from the host is read when the
+// stream gets there, so that a buffer that was reused too early shows; a kernel that does wrong
+// loses the device, and text() says what it did.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "engine/gpu/driver.h"
+
+namespace vecserve::test::simt {
+
+struct EmulatedOptions {
+  std::size_t memory_bytes = std::size_t{256} << 20;
+  std::uint64_t seed = 0;
+};
+
+[[nodiscard]] std::unique_ptr<engine::gpu::Driver> make_emulated_driver(
+    const EmulatedOptions& options = {});
+
+}  // namespace vecserve::test::simt

@@ -1,0 +1,79 @@
+// See emulated_gpu.h.
+// Test thread. Always holds: nothing of a block is kept after the scan that asked for it, since the
+// blocks of tests come and go.
+#include "tests/support/simt/emulated_gpu.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "tests/support/simt/emulated_driver.h"
+
+namespace vecserve::test::simt {
+
+namespace {
+
+// Rows times queries of one scan: more tells nothing new and takes its time.
+constexpr std::size_t kProductsMax = VECSERVE_SANITIZED != 0 ? 20'000 : 100'000;
+
+class MirroringScanner final : public engine::Scanner {
+ public:
+  MirroringScanner(std::shared_ptr<engine::gpu::Gpu> gpu, std::unique_ptr<engine::Scanner> cpu)
+      : gpu_(std::move(gpu)), scanner_(make_gpu_scanner(gpu_, std::move(cpu))) {}
+
+  [[nodiscard]] std::string_view name() const override { return scanner_->name(); }
+  [[nodiscard]] bool supports(const engine::RowShape& shape) const override {
+    return scanner_->supports(shape);
+  }
+  void mirror(const engine::RowBlock& block) override { scanner_->mirror(block); }
+  void forget(const engine::RowBlock& block) override { scanner_->forget(block); }
+  [[nodiscard]] Status scan(const engine::ScanRequest& request,
+                            engine::ScanResult& result) override {
+    for (const engine::ScanBlock& block : request.blocks) {
+      const bool last = &block == &request.blocks.back();
+      const std::uint32_t count =
+          last && request.blocks.size() > 1 ? block.count / 2 + 3 : UINT32_MAX;
+      if (block.block->coarse() == nullptr) continue;
+      // What does not fit or fails is scanned by the CPU.
+      static_cast<void>(gpu_->mirror().cover(*block.block, std::min(count, block.count)));
+    }
+    const Status status = scanner_->scan(request, result);
+    gpu_->mirror().keep_only({});
+    // A kernel that does wrong must not pass for a device that broke.
+    const std::string failure = gpu_->device().failure();
+    return failure.empty() ? status : Status(StatusCode::internal, failure);
+  }
+
+ private:
+  std::shared_ptr<engine::gpu::Gpu> gpu_;
+  std::unique_ptr<engine::Scanner> scanner_;
+};
+
+}  // namespace
+
+engine::gpu::GpuOptions small_gpu() {
+  engine::gpu::GpuOptions options;
+  options.budget_bytes = std::size_t{16} << 20;
+  options.ring_bytes = std::size_t{64} << 10;
+  options.lanes = 1;
+  options.tuning.input_bytes = std::size_t{1} << 20;
+  options.tuning.survivors = 1u << 16;
+  options.tuning.survivors_min = 512;
+  options.tuning.survivors_max = 1'024;
+  options.tuning.packed = 1u << 14;
+  options.tuning.packed_first = 32;
+  options.tuning.seed_rows = 64;
+  options.tuning.recheck_every = 7;
+  options.tuning.always = true;
+  return options;
+}
+
+std::shared_ptr<engine::gpu::Gpu> open_emulated_gpu(const engine::gpu::GpuOptions& options) {
+  return engine::gpu::Gpu::open(make_emulated_driver(), options).value();
+}
+
+std::unique_ptr<engine::Scanner> make_mirroring_scanner(std::shared_ptr<engine::gpu::Gpu> gpu,
+                                                        std::unique_ptr<engine::Scanner> cpu) {
+  return std::make_unique<MirroringScanner>(std::move(gpu), std::move(cpu));
+}
+
+}  // namespace vecserve::test::simt

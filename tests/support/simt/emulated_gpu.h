@@ -1,0 +1,22 @@
+// A GPU to hand to scanners where there is none: opened over the emulated driver, with room and
+// thresholds so small that every path is taken by a few hundred rows. Comes after emulated_driver,
+// before the tests of what uses a GPU. Any thread, as Gpu. Always holds: a mirroring scanner brings
+// blocks over before it scans them, some of their rows or all, so that device and CPU both have to
+// answer.
+#pragma once
+
+#include <memory>
+
+#include "engine/gpu/gpu.h"
+
+namespace vecserve::test::simt {
+
+[[nodiscard]] engine::gpu::GpuOptions small_gpu();
+[[nodiscard]] std::shared_ptr<engine::gpu::Gpu> open_emulated_gpu(
+    const engine::gpu::GpuOptions& options = small_gpu());
+
+// Before each scan mirrors the rows of all blocks, of the last one about half.
+[[nodiscard]] std::unique_ptr<engine::Scanner> make_mirroring_scanner(
+    std::shared_ptr<engine::gpu::Gpu> gpu, std::unique_ptr<engine::Scanner> cpu);
+
+}  // namespace vecserve::test::simt

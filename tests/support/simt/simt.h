@@ -1,0 +1,59 @@
+// A small emulator of a GPU: runs a kernel that was compiled as host code once for each thread of
+// each block, warps of 32, blocks one after another. Comes between an emulated launch and
+// machine.h, whose functions the kernel calls. A launch runs on the calling thread; several
+// launches may run at once on several threads. Always holds: every thread that waits is waited for
+// by threads that can still come; a barrier that some threads never reach, a warp operation that is
+// not the same for all 32, a race between barriers and a read of memory nobody wrote end the launch
+// with a text that says so.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "tests/support/simt/shadow.h"
+
+namespace vecserve::test::simt {
+
+struct Index {
+  unsigned x = 0;
+};
+
+struct Launch {
+  unsigned grid = 1;    // blocks
+  unsigned block = 32;  // threads of each, a multiple of 32 up to 1,024
+  std::size_t shared_bytes = 0;
+  std::uint64_t seed = 0;  // orders blocks and warps: none of which a kernel may rely on
+};
+
+// Runs the kernel; "" or the first thing that is wrong with it.
+[[nodiscard]] std::string run(const Launch& launch, const std::function<void()>& kernel);
+
+// -- For machine.h, inside a kernel ---------------------------------------------------------------
+
+[[nodiscard]] const Index& thread_index();
+[[nodiscard]] const Index& block_index();
+[[nodiscard]] const Index& block_dimension();
+[[nodiscard]] const Index& grid_dimension();
+
+void sync_block();
+void sync_warp();
+
+// What each of the 32 threads of a warp brought to an operation.
+inline constexpr std::size_t kSlotBytes = 64;
+struct Slots {
+  std::byte bytes[32][kSlotBytes];
+};
+// Waits until all 32 threads have come to the same operation; the answer holds until the next one.
+[[nodiscard]] const Slots& exchange(const char* operation, const void* mine, std::size_t size);
+
+// Shared memory of the block.
+[[nodiscard]] std::byte* shared_memory();
+void touch_shared(Access access, std::size_t offset, std::size_t size);
+void touch_device(Access access, const void* address, std::size_t size);
+
+// Ends the launch with this text; does not come back.
+[[noreturn]] void fail(const std::string& what);
+
+}  // namespace vecserve::test::simt

@@ -1,0 +1,67 @@
+// The checked wrapper: what each answer of a driver becomes, and when a device is given up.
+// Comes before the tests of what calls it. Test thread only. Always holds: injected answers take
+// the place of calls, which are then not made.
+#include "engine/gpu/device.h"
+
+#include <catch2/catch.hpp>
+
+#include "tests/support/simt/emulated_driver.h"
+
+namespace {
+
+using namespace vecserve;
+using namespace vecserve::engine::gpu;
+using test::simt::make_emulated_driver;
+
+TEST_CASE("device: out of memory is resource_exhausted and the device lives") {
+  Device injected(make_emulated_driver(), [](std::uint64_t call) {
+    return call == 0 ? DriverCode::out_of_memory : DriverCode::ok;
+  });
+  CHECK(injected.allocate(100).status().code() == StatusCode::resource_exhausted);
+  CHECK(injected.alive());
+  const Result<void*> memory = injected.allocate(100);
+  REQUIRE(memory.ok());
+  injected.release(*memory);
+  CHECK(injected.allocate(std::size_t{1} << 50).status().code() == StatusCode::resource_exhausted);
+  CHECK(injected.alive());
+}
+
+TEST_CASE("device: a call that failed leaves others, a lost device takes no call any more") {
+  Device injected(make_emulated_driver(), [](std::uint64_t call) {
+    return call == 0 ? DriverCode::failed : call == 2 ? DriverCode::lost : DriverCode::ok;
+  });
+  CHECK(injected.make_event().status().code() == StatusCode::unavailable);
+  CHECK(injected.make_event().ok());
+  CHECK(injected.make_event().status().code() == StatusCode::unavailable);
+  CHECK_FALSE(injected.alive());
+  CHECK(injected.failure() == "make event: injected");
+  const std::uint64_t calls = injected.calls();
+  CHECK(injected.allocate(1).status().code() == StatusCode::unavailable);
+  injected.release(&injected);
+  CHECK(injected.calls() == calls);
+  injected.condemn("later");
+  CHECK(injected.failure() == "make event: injected");
+}
+
+TEST_CASE("device: a wait that fails gives the device up, for who knows what it still writes") {
+  Device injected(make_emulated_driver(), [](std::uint64_t call) {
+    return call == 1 ? DriverCode::failed : DriverCode::ok;
+  });
+  const Result<Driver::Event> event = injected.make_event();
+  REQUIRE(event.ok());
+  CHECK_FALSE(injected.wait(*event).ok());
+  CHECK_FALSE(injected.alive());
+}
+
+TEST_CASE("device: a kernel that touches what is not its own loses the device") {
+  Device device(make_emulated_driver());
+  const Result<Driver::Stream> stream = device.make_stream(Driver::Priority::search);
+  REQUIRE(stream.ok());
+  ScanArguments arguments{};
+  arguments.query_count = 1;
+  REQUIRE(device.launch(Kernel::refine, arguments, 1, *stream).ok());
+  CHECK(device.drain(*stream).code() == StatusCode::unavailable);
+  CHECK(device.failure().find("outside of what was allocated") != std::string::npos);
+}
+
+}  // namespace

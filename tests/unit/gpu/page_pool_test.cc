@@ -1,0 +1,56 @@
+// The page pool against a list of what is out: no overlaps, nothing lost, full means full.
+// Comes before the mirror's tests. Test thread only.
+// Always holds: the seed is printed.
+#include "engine/gpu/page_pool.h"
+
+#include <catch2/catch.hpp>
+#include <cstdint>
+#include <vector>
+
+namespace {
+
+using vecserve::engine::gpu::PagePool;
+
+TEST_CASE("page pool: stretches never overlap and all of it comes back") {
+  const std::uint64_t seed = 11;
+  CAPTURE(seed);
+  std::uint64_t state = seed;
+  const auto random = [&] { return (state = state * 6364136223846793005u + 1) >> 33; };
+  PagePool pool(64 * PagePool::kAlignment + 100);
+  CHECK(pool.bytes() == 64 * PagePool::kAlignment);
+  struct Out {
+    std::size_t offset, bytes;
+  };
+  std::vector<Out> out;
+  for (int step = 0; step < 5'000; ++step) {
+    if (random() % 2 == 0) {
+      const std::size_t bytes = 1 + random() % (5 * PagePool::kAlignment);
+      const auto offset = pool.take(bytes);
+      if (!offset.has_value()) continue;
+      REQUIRE(*offset % PagePool::kAlignment == 0);
+      REQUIRE(*offset + bytes <= pool.bytes());
+      for (const Out& other : out) {
+        REQUIRE((*offset >= other.offset + other.bytes || other.offset >= *offset + bytes));
+      }
+      out.push_back({*offset, bytes});
+    } else if (!out.empty()) {
+      const std::size_t index = random() % out.size();
+      pool.give_back(out[index].offset, out[index].bytes);
+      out.erase(out.begin() + static_cast<std::ptrdiff_t>(index));
+    }
+  }
+  for (const Out& left : out) pool.give_back(left.offset, left.bytes);
+  CHECK(pool.used() == 0);
+  CHECK(pool.take(pool.bytes()) == 0u);
+  CHECK_FALSE(pool.take(1).has_value());
+}
+
+TEST_CASE("page pool: nothing and too much are refused") {
+  PagePool pool(1'000);
+  CHECK_FALSE(pool.take(0).has_value());
+  CHECK_FALSE(pool.take(SIZE_MAX).has_value());
+  CHECK_FALSE(pool.take(1'001).has_value());
+  CHECK_FALSE(PagePool(0).take(1).has_value());
+}
+
+}  // namespace
