@@ -11,6 +11,7 @@
 #include "engine/base/names.h"
 #include "engine/expire.h"
 #include "engine/guard.h"
+#include "engine/mirror_keeper.h"
 #include "engine/rewrite.h"
 #include "engine/sketch_keeper.h"
 #include "engine/store/open_store.h"
@@ -22,6 +23,9 @@ namespace {
 
 // Sparse blocks are looked for this often when rows do not expire; the look itself is cheap.
 constexpr std::chrono::milliseconds kMaintenancePeriod{1'000};
+
+// Rows wait this long at most until the GPU has them; the CPU scans them until then.
+constexpr std::chrono::milliseconds kMirrorPeriod{5};
 
 const SystemClock kSystemClock;
 
@@ -61,7 +65,8 @@ Result<std::shared_ptr<DatabaseCore>> DatabaseCore::open(const OpenCall& call) {
   Result<std::unique_ptr<Store>> store = open_store(call);
   VECSERVE_TRY(store.status());
   const Clock& clock = call.hooks.clock != nullptr ? *call.hooks.clock : kSystemClock;
-  auto runtime = std::make_shared<Runtime>(call.options, **kernels, clock);
+  auto runtime =
+      std::make_shared<Runtime>(call.options, **kernels, clock, open_gpu(call.hooks.device));
   runtime->read_only = call.read_only;
   runtime->store = std::move(*store);
   Loader loader(runtime);
@@ -98,6 +103,11 @@ DatabaseCore::DatabaseCore(std::string path, std::shared_ptr<Runtime> runtime, C
           keep_planes();
         }
       });
+  if (runtime_->gpu.device != nullptr) {
+    const auto pass = [this] { keep_mirror(runtime_->gpu.device->mirror(), collections()); };
+    mirror_keeper_ = std::make_unique<Background>(
+        kMirrorPeriod, [pass](const Background::Stopping&) { pass(); }, pass);
+  }
 }
 
 // Loaded blocks have only their vectors, so that opening waits for nothing else; until all blocks
@@ -299,6 +309,9 @@ Status DatabaseCore::close() {
   closing_.store(true);
   if (background_ != nullptr) {
     background_->stop();
+  }
+  if (mirror_keeper_ != nullptr) {
+    mirror_keeper_->stop();
   }
   return runtime_->committer.exclusively([&] {
     runtime_->closed.store(true, std::memory_order_release);

@@ -61,6 +61,7 @@ class DatabaseCore {
   std::mutex maintenance_mutex_;      // one pass at a time
   std::atomic<bool> closing_{false};  // background work is to end
   std::unique_ptr<Background> background_;
+  std::unique_ptr<Background> mirror_keeper_;  // null without a GPU
 };
 
 }  // namespace vecserve::engine

@@ -3,6 +3,7 @@
 // not installed. Always holds: without hooks it opens what Database::open opens.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "engine/base/clock.h"
@@ -10,9 +11,14 @@
 
 namespace vecserve::engine {
 
+namespace gpu {
+class Gpu;
+}  // namespace gpu
+
 struct TestHooks {
-  void* rocksdb_env = nullptr;   // a rocksdb::Env; must outlive the database
-  const Clock* clock = nullptr;  // must outlive the database and its handles
+  void* rocksdb_env = nullptr;       // a rocksdb::Env; must outlive the database
+  const Clock* clock = nullptr;      // must outlive the database and its handles
+  std::shared_ptr<gpu::Gpu> device;  // in place of what the machine has
 };
 
 [[nodiscard]] Result<Database> open_for_testing(const std::string& path,

@@ -4,6 +4,7 @@
 #include "engine/runtime.h"
 
 #include <span>
+#include <utility>
 
 #include "engine/commit_group.h"
 #include "engine/scan/coarse_scanner.h"
@@ -11,12 +12,17 @@
 namespace vecserve::engine {
 
 Runtime::Runtime(const DatabaseOptions& options_in, const KernelTable& kernels_in,
-                 const Clock& clock_in)
+                 const Clock& clock_in, OpenedGpu gpu_in)
     : options(options_in),
       kernels(kernels_in),
       clock(clock_in),
+      gpu(std::move(gpu_in)),
       pool(options_in.threads),
-      lanes([this] { return make_coarse_scanner(kernels, pool); }),
+      lanes([this] {
+        auto cpu = make_coarse_scanner(kernels, pool);
+        return gpu.device == nullptr ? std::move(cpu)
+                                     : make_gpu_scanner(gpu.device, std::move(cpu));
+      }),
       committer([this](std::span<WriteOp* const> group) { commit_group(*this, group); }) {}
 
 Status Runtime::writable() const {

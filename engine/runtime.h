@@ -14,6 +14,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/worker_pool.h"
 #include "engine/committer.h"
+#include "engine/open_gpu.h"
 #include "engine/request_log.h"
 #include "engine/scan/cpu_scanner.h"
 #include "engine/search_lane.h"
@@ -23,7 +24,8 @@
 namespace vecserve::engine {
 
 struct Runtime {
-  Runtime(const DatabaseOptions& options_in, const KernelTable& kernels_in, const Clock& clock_in);
+  Runtime(const DatabaseOptions& options_in, const KernelTable& kernels_in, const Clock& clock_in,
+          OpenedGpu gpu_in = {});
 
   // -- Constant after open ----------------------------------------------------------------------
   const DatabaseOptions options;
@@ -31,6 +33,7 @@ struct Runtime {
   const Clock& clock;
   bool read_only = false;
   std::unique_ptr<Store> store;
+  const OpenedGpu gpu;  // before the lanes, whose scanners use it
 
   // -- Any thread -------------------------------------------------------------------------------
   WorkerPool pool;

@@ -66,6 +66,8 @@ class Search {
     VECSERVE_TRY(make_queries());
     result_.stages.prepare_ns = timer.lap();
     VECSERVE_TRY(scan(lane_.queries));
+    const std::string_view backend = lane_.result.backend;
+    result_.backend = backend.empty() ? core_.runtime->lanes.backend() : backend;
     result_.stages.scan_ns = timer.lap();
     VECSERVE_TRY(decide(timer));
     fetch();
@@ -251,7 +253,6 @@ class Search {
       }
     }
     result_.rows_visible = rows_->live_count();
-    result_.backend = core_.runtime->lanes.backend();
   }
 
   void fetch_row(const Scored& scored, Neighbor& neighbor) const {

@@ -29,8 +29,8 @@ const std::map<std::string, Layers, std::less<>>& allowed_layers() {
       {"net", {"include", "engine/base", "net"}},
       {"tools", {"include", "engine/base", "net", "tools"}},
       {"tools/bench",
-       {"include", "engine/base", "engine/rows", "engine/scan", "engine/store", "net", "tools",
-        "tools/bench"}},
+       {"include", "engine/base", "engine/rows", "engine/scan", "engine/gpu", "engine/store", "net",
+        "tools", "tools/bench"}},
       {"examples", {"include"}},
   };
   return table;

@@ -1,0 +1,28 @@
+// See open_gpu.h.
+// Runs on the opening thread. Always holds: VECSERVE_GPU is read here and nowhere else.
+// Comes before anything that searches.
+#include "engine/open_gpu.h"
+
+#include <cstdlib>
+#include <string_view>
+#include <utility>
+
+namespace vecserve::engine {
+
+std::string OpenedGpu::state() const {
+  return device != nullptr ? device->health()
+                           : "none: " + (why_not.empty() ? "not asked for" : why_not);
+}
+
+OpenedGpu open_gpu(std::shared_ptr<gpu::Gpu> given) {
+  if (given != nullptr) return {std::move(given), {}};
+  const char* const wish = std::getenv("VECSERVE_GPU");
+  if (wish != nullptr && std::string_view(wish) == "off") return {nullptr, "VECSERVE_GPU=off"};
+  gpu::OpenedDriver opened = gpu::open_cuda_driver();
+  if (opened.driver == nullptr) return {nullptr, std::move(opened.why_not)};
+  const auto device = gpu::Gpu::open(std::move(opened.driver), gpu::GpuOptions());
+  if (!device.ok()) return {nullptr, device.status().message()};
+  return {*device, {}};
+}
+
+}  // namespace vecserve::engine

@@ -1,0 +1,25 @@
+// Whether a database uses a GPU: opens what the machine has, unless VECSERVE_GPU=off, and keeps the
+// reason where there is none. Called once when a database is opened; what it gives is constant.
+// Comes before the runtime, whose scanners use it. Always holds: a machine without a device, or
+// with one that fails, gets a database all the same.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "engine/gpu/gpu.h"
+
+namespace vecserve::engine {
+
+struct OpenedGpu {
+  std::shared_ptr<gpu::Gpu> device;  // null: none
+  std::string why_not;
+
+  // The device and how it is, or why there is none.
+  [[nodiscard]] std::string state() const;
+};
+
+// `given`: in place of what the machine has; null outside of tests.
+[[nodiscard]] OpenedGpu open_gpu(std::shared_ptr<gpu::Gpu> given);
+
+}  // namespace vecserve::engine
