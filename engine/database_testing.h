@@ -16,9 +16,9 @@ class Gpu;
 }  // namespace gpu
 
 struct TestHooks {
-  void* rocksdb_env = nullptr;       // a rocksdb::Env; must outlive the database
-  const Clock* clock = nullptr;      // must outlive the database and its handles
-  std::shared_ptr<gpu::Gpu> device;  // in place of what the machine has
+  void* rocksdb_env = nullptr;                 // a rocksdb::Env; must outlive the database
+  const Clock* clock = nullptr;                // must outlive the database and its handles
+  std::shared_ptr<gpu::Gpu> device = nullptr;  // in place of what the machine has
 };
 
 [[nodiscard]] Result<Database> open_for_testing(const std::string& path,

@@ -108,16 +108,17 @@ void time_scans(const Flags& flags, const Rows& rows, Scanner& scanner, std::uin
   const double middle = percentile(times, 0.5);
   const double bytes =
       static_cast<double>(flags.rows) * static_cast<double>(CoarsePlane::bytes_per_row(rows.shape));
-  report.add({{"backend", scanner.name()},
-              {"rows", flags.rows},
-              {"dim", flags.dim},
-              {"batch", batch},
-              {"k", k},
-              {"p50_us", middle},
-              {"p99_us", percentile(times, 0.99)},
-              {"p999_us", percentile(times, 0.999)},
-              {"gb_s", bytes / middle / 1e3},
-              {"certified", static_cast<double>(certified) / (double{batch} * scans)}});
+  report.add(
+      {{"backend", scanner.name()},
+       {"rows", flags.rows},
+       {"dim", flags.dim},
+       {"batch", batch},
+       {"k", k},
+       {"p50_us", middle},
+       {"p99_us", percentile(times, 0.99)},
+       {"p999_us", percentile(times, 0.999)},
+       {"gb_s", bytes / middle / 1e3},
+       {"certified", static_cast<double>(certified) / (static_cast<double>(batch) * scans)}});
 }
 
 void run(int argc, char** argv) {
