@@ -65,8 +65,8 @@ Result<std::shared_ptr<DatabaseCore>> DatabaseCore::open(const OpenCall& call) {
   Result<std::unique_ptr<Store>> store = open_store(call);
   VECSERVE_TRY(store.status());
   const Clock& clock = call.hooks.clock != nullptr ? *call.hooks.clock : kSystemClock;
-  auto runtime =
-      std::make_shared<Runtime>(call.options, **kernels, clock, open_gpu(call.hooks.device));
+  auto runtime = std::make_shared<Runtime>(call.options, **kernels, clock,
+                                           open_gpu(call.options, call.hooks.device));
   runtime->read_only = call.read_only;
   runtime->store = std::move(*store);
   Loader loader(runtime);
@@ -271,6 +271,7 @@ DatabaseStats DatabaseCore::stats() const {
   stats.disk_bytes = runtime_->store->stats().disk_bytes;
   stats.kernels = kernel_name(runtime_->kernels);
   stats.threads = runtime_->pool.threads();
+  stats.gpu = runtime_->gpu.state();
   return stats;
 }
 

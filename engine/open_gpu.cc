@@ -14,13 +14,15 @@ std::string OpenedGpu::state() const {
                            : "none: " + (why_not.empty() ? "not asked for" : why_not);
 }
 
-OpenedGpu open_gpu(std::shared_ptr<gpu::Gpu> given) {
+OpenedGpu open_gpu(const DatabaseOptions& options, std::shared_ptr<gpu::Gpu> given) {
   if (given != nullptr) return {std::move(given), {}};
   const char* const wish = std::getenv("VECSERVE_GPU");
   if (wish != nullptr && std::string_view(wish) == "off") return {nullptr, "VECSERVE_GPU=off"};
   gpu::OpenedDriver opened = gpu::open_cuda_driver();
   if (opened.driver == nullptr) return {nullptr, std::move(opened.why_not)};
-  const auto device = gpu::Gpu::open(std::move(opened.driver), gpu::GpuOptions());
+  gpu::GpuOptions gpu_options;
+  gpu_options.budget_bytes = options.gpu_bytes;
+  const auto device = gpu::Gpu::open(std::move(opened.driver), gpu_options);
   if (!device.ok()) return {nullptr, device.status().message()};
   return {*device, {}};
 }

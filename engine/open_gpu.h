@@ -8,6 +8,7 @@
 #include <string>
 
 #include "engine/gpu/gpu.h"
+#include "vecserve/options.h"
 
 namespace vecserve::engine {
 
@@ -20,6 +21,6 @@ struct OpenedGpu {
 };
 
 // `given`: in place of what the machine has; null outside of tests.
-[[nodiscard]] OpenedGpu open_gpu(std::shared_ptr<gpu::Gpu> given);
+[[nodiscard]] OpenedGpu open_gpu(const DatabaseOptions& options, std::shared_ptr<gpu::Gpu> given);
 
 }  // namespace vecserve::engine

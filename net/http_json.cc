@@ -181,6 +181,7 @@ std::string status_json(const HttpSources& sources) {
   json.add("path", database.path);
   json.add("durability", to_string(database.durability));
   json.add("kernels", database.kernels);
+  json.add("gpu", database.gpu);
   json.add("threads", std::uint64_t{database.threads});
   json.add("rows", database.rows);
   json.add("sequence", database.sequence);

@@ -182,6 +182,7 @@ constexpr auto kDatabaseStats = [](auto& fields, auto& value) {
   fields.number(12, "disk_bytes", value.disk_bytes, kAny);
   fields.text(13, "kernels", value.kernels, kTextMax);
   fields.number(14, "threads", value.threads, UINT32_MAX);
+  fields.text(15, "gpu", value.gpu, kTextMax);
 };
 
 constexpr auto kCheckpoint = [](auto& fields, auto& value) {

@@ -76,6 +76,11 @@ struct VECSERVE_API DatabaseOptions {
   // has, or what the environment variable VECSERVE_KERNELS names. An unknown name is an error.
   std::string kernels{};
 
+  // Memory, in bytes, that may be taken from a GPU for copies of rows, if the machine has one that
+  // this build can use. 0: four fifths of what is free. The environment variable VECSERVE_GPU=off
+  // leaves it alone altogether.
+  std::size_t gpu_bytes = 0;
+
   // Memory, in bytes, in which the store gathers writes before it writes them out sorted. Larger
   // makes long imports a little faster and a restart after a crash slower.
   std::size_t write_buffer_bytes = std::size_t{16} << 20;

@@ -108,6 +108,7 @@ std::string database_table(const DatabaseStats& stats) {
   table.add({"opened in", duration_text(stats.open_ns)});
   table.add({"on disk", bytes_text(stats.disk_bytes)});
   table.add({"kernels", stats.kernels});
+  table.add({"gpu", stats.gpu});
   table.add({"threads", std::to_string(stats.threads)});
   return table.text();
 }

@@ -142,7 +142,8 @@ int run_daemon(const Settings& settings) {
        {"collections", std::to_string(stats.collections)},
        {"rows", std::to_string(stats.rows)},
        {"ms", std::to_string(stats.open_ns / 1'000'000)},
-       {"kernels", stats.kernels}});
+       {"kernels", stats.kernels},
+       {"gpu", stats.gpu}});
   const engine::SystemClock clock;
   const int exit_code = serve(settings, *database, clock);
   const Status closed = database->close();

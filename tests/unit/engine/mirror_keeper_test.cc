@@ -53,6 +53,8 @@ TEST_CASE("mirror keeper: a database with a GPU answers as one without, and says
   Database without = open_with(nullptr);
   Collection fast = make(with);
   Collection plain = make(without);
+  CHECK(with.stats().gpu == "emulated GPU (emulated)");
+  CHECK(without.stats().gpu.starts_with("none: "));
   CHECK(fast.stats()->backend == "gpu/emulated");
   Dice dice(3);
   std::uint64_t next = 0;

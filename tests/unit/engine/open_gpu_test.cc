@@ -13,10 +13,10 @@ using namespace vecserve;
 using namespace vecserve::engine;
 
 TEST_CASE("open gpu: without a device there is a reason, with one its name", "[engine]") {
-  const OpenedGpu here = open_gpu(nullptr);
+  const OpenedGpu here = open_gpu(DatabaseOptions(), nullptr);
   CHECK((here.device != nullptr) == here.why_not.empty());
   CHECK_FALSE(here.state().empty());
-  const OpenedGpu given = open_gpu(test::simt::open_emulated_gpu());
+  const OpenedGpu given = open_gpu(DatabaseOptions(), test::simt::open_emulated_gpu());
   REQUIRE(given.device != nullptr);
   CHECK(given.state() == "emulated GPU (emulated)");
   CHECK(OpenedGpu().state() == "none: not asked for");
