@@ -69,7 +69,7 @@ std::size_t shared_bytes(Kernel kernel, const ScanArguments& a) {
 class EmulatedDriver final : public Driver {
  public:
   explicit EmulatedDriver(const EmulatedOptions& options)
-      : memory_(options.memory_bytes), seed_(options.seed) {
+      : memory_(options.memory_bytes), seed_(options.seed), astray_(options.astray) {
     info_.name = "emulated";
     info_.device = "emulated GPU";
     info_.memory_bytes = options.memory_bytes;
@@ -139,8 +139,9 @@ class EmulatedDriver final : public Driver {
   DriverCode copy_out(void* host, const void* device, std::size_t bytes, Stream stream) override {
     return queue(stream, [=] {
       // A whole stretch may travel of which only a part was written and is looked at.
-      std::memcpy(host, device, bytes);
-      return std::string();
+      std::string wrong = DeviceMemory::locate(device, bytes);
+      if (wrong.empty()) std::memcpy(host, device, bytes);
+      return wrong;
     });
   }
   DriverCode fill(void* device, std::uint8_t byte, std::size_t bytes, Stream stream) override {
@@ -154,7 +155,11 @@ class EmulatedDriver final : public Driver {
                     Stream stream) override {
     const Launch shape{blocks, engine::gpu::kScanThreads, shared_bytes(kernel, arguments),
                        seed_.fetch_add(1)};
-    return queue(stream, [=] { return run(shape, body_of(kernel, arguments)); });
+    ScanArguments seen = arguments;
+    if (astray_ != nullptr && astray_->load()) {
+      seen.queries = reinterpret_cast<const engine::gpu::DeviceQuery*>(kNowhere);
+    }
+    return queue(stream, [=] { return run(shape, body_of(kernel, seen)); });
   }
 
  private:
@@ -184,6 +189,7 @@ class EmulatedDriver final : public Driver {
   DriverInfo info_;
   DeviceMemory memory_;
   std::atomic<std::uint64_t> seed_;
+  const std::atomic<bool>* const astray_;
   std::mutex mutex_;
   std::map<void*, std::unique_ptr<std::byte[]>> pinned_;  // guarded by mutex_
   std::vector<std::unique_ptr<Queue>> queues_;            // guarded by mutex_

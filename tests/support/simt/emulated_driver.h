@@ -5,6 +5,7 @@
 // loses the device, and text() says what it did.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -13,9 +14,14 @@
 
 namespace vecserve::test::simt {
 
+// A device address where no memory is, on no device.
+inline constexpr std::uintptr_t kNowhere = 0x1000;
+
 struct EmulatedOptions {
   std::size_t memory_bytes = std::size_t{256} << 20;
   std::uint64_t seed = 0;
+  // While true, kernels look for their queries at kNowhere. Null: never. Must outlive it.
+  const std::atomic<bool>* astray = nullptr;
 };
 
 [[nodiscard]] std::unique_ptr<engine::gpu::Driver> make_emulated_driver(

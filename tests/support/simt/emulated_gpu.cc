@@ -12,8 +12,12 @@ namespace vecserve::test::simt {
 
 namespace {
 
-// Rows times queries of one scan: more tells nothing new and takes its time.
-constexpr std::size_t kProductsMax = VECSERVE_SANITIZED != 0 ? 20'000 : 100'000;
+// What the device gets of one scan, in rows, and in rows times queries: more tell nothing new and
+// take their time.
+constexpr std::size_t kRowsMax = VECSERVE_SANITIZED != 0 ? 400 : 1'000;
+constexpr std::size_t kProductsMax = VECSERVE_SANITIZED != 0 ? 60'000 : 200'000;
+// But of each block two tiles and a piece of the third.
+constexpr std::size_t kRowsLeast = 2 * engine::gpu::kTileRows + 7;
 
 class MirroringScanner final : public engine::Scanner {
  public:
@@ -28,13 +32,18 @@ class MirroringScanner final : public engine::Scanner {
   void forget(const engine::RowBlock& block) override { scanner_->forget(block); }
   [[nodiscard]] Status scan(const engine::ScanRequest& request,
                             engine::ScanResult& result) override {
+    const std::size_t rows =
+        std::min(kRowsMax, kProductsMax / std::max<std::size_t>(request.queries.size(), 1));
+    const std::size_t most =
+        std::max(rows / std::max<std::size_t>(request.blocks.size(), 1), kRowsLeast);
     for (const engine::ScanBlock& block : request.blocks) {
       const bool last = &block == &request.blocks.back();
-      const std::uint32_t count =
-          last && request.blocks.size() > 1 ? block.count / 2 + 3 : UINT32_MAX;
+      const std::size_t count = last && request.blocks.size() > 1 ? block.count / 2 + 3 : most;
       if (block.block->coarse() == nullptr) continue;
       // What does not fit or fails is scanned by the CPU.
-      static_cast<void>(gpu_->mirror().cover(*block.block, std::min(count, block.count)));
+      static_cast<void>(gpu_->mirror().cover(
+          *block.block, static_cast<std::uint32_t>(
+                            std::min<std::size_t>({count, most, std::size_t{block.count}}))));
     }
     const Status status = scanner_->scan(request, result);
     gpu_->mirror().keep_only({});

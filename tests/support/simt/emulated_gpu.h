@@ -15,7 +15,8 @@ namespace vecserve::test::simt {
 [[nodiscard]] std::shared_ptr<engine::gpu::Gpu> open_emulated_gpu(
     const engine::gpu::GpuOptions& options = small_gpu());
 
-// Before each scan mirrors the rows of all blocks, of the last one about half.
+// Before each scan mirrors rows of all blocks: of the last one about half, of all others all, but
+// no more than the emulator can scan in no time.
 [[nodiscard]] std::unique_ptr<engine::Scanner> make_mirroring_scanner(
     std::shared_ptr<engine::gpu::Gpu> gpu, std::unique_ptr<engine::Scanner> cpu);
 

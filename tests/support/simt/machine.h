@@ -218,20 +218,24 @@ T shared_or(Shared<T> address, std::type_identity_t<T> value) {
 inline void multiply_tile(int (&sum)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
   const unsigned mine[6] = {a[0], a[1], a[2], a[3], b[0], b[1]};
   const auto& slots = ::vecserve::test::simt::exchange("mma.m16n8k32.s8", mine, sizeof(mine));
-  const auto word = [&](unsigned lane, unsigned index) {
-    int value = 0;
-    std::memcpy(&value, slots.bytes[lane] + 4 * index, 4);
-    return value;
+  // Bytes 4t.. of the first register and 16 + 4t.. of the second one of four lanes, side by side.
+  const auto line = [&](std::int8_t* bytes, unsigned first_lane, unsigned low, unsigned high) {
+    for (unsigned t = 0; t < 4; ++t) {
+      std::memcpy(bytes + 4 * t, slots.bytes[first_lane + t] + 4 * low, 4);
+      std::memcpy(bytes + 16 + 4 * t, slots.bytes[first_lane + t] + 4 * high, 4);
+    }
   };
   const unsigned lane = threadIdx.x % 32;
+  std::int8_t rows[2][32];
+  std::int8_t columns[2][32];
+  for (unsigned i = 0; i < 2; ++i) {
+    line(rows[i], lane / 4 * 4, i, i + 2);  // a[0], a[2] for the row g; a[1], a[3] for g + 8
+    line(columns[i], (lane % 4 * 2 + i) * 4, 4, 5);
+  }
   for (unsigned i = 0; i < 4; ++i) {
-    const unsigned row_lane = lane / 4 * 4;
-    const unsigned column_lane = (lane % 4 * 2 + i % 2) * 4;
-    const unsigned low = i / 2;  // a[0], a[2] for the row g; a[1], a[3] for g + 8
-    for (unsigned t = 0; t < 4; ++t) {
-      sum[i] = __dp4a(word(row_lane + t, low), word(column_lane + t, 4), sum[i]);
-      sum[i] = __dp4a(word(row_lane + t, low + 2), word(column_lane + t, 5), sum[i]);
-    }
+    int products = 0;
+    for (unsigned k = 0; k < 32; ++k) products += int{rows[i / 2][k]} * int{columns[i % 2][k]};
+    sum[i] += products;
   }
 }
 

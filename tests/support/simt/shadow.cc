@@ -5,8 +5,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdlib>
 #include <cstring>
-#include <new>
 #include <shared_mutex>
 
 namespace vecserve::test::simt {
@@ -14,6 +14,10 @@ namespace vecserve::test::simt {
 namespace {
 
 constexpr std::size_t kAlignment = 256;
+// Fresh memory reads as this for so many bytes: what is copied to the host unwritten shows. The
+// rest of a large allocation costs nothing until it is used.
+constexpr int kFresh = 0xcd;
+constexpr std::size_t kFreshBytes = std::size_t{1} << 20;
 
 // All allocations of all devices, by address.
 struct Registry {
@@ -119,10 +123,13 @@ void* DeviceMemory::allocate(std::size_t bytes) {
   const std::size_t size =
       (std::max<std::size_t>(bytes, 1) + kAlignment - 1) / kAlignment * kAlignment;
   if (size > capacity_ - used_) return nullptr;
-  void* const address = ::operator new (2 * size, std::align_val_t{kAlignment});
-  std::memset(address, 0xcd, size);
-  std::memset(static_cast<std::byte*>(address) + size, 0, size);
-  mine_[address] = size;
+  std::unique_ptr<void, Freed> memory(std::calloc(2 * size + kAlignment, 1));
+  if (memory == nullptr) return nullptr;
+  auto* const begin = static_cast<std::byte*>(memory.get());
+  const auto at = reinterpret_cast<std::uintptr_t>(begin);
+  void* const address = begin + (kAlignment - at % kAlignment);
+  std::memset(address, kFresh, std::min(size, kFreshBytes));
+  mine_[address] = {size, std::move(memory)};
   used_ += size;
   const std::unique_lock all(registry().mutex);
   registry().ranges[reinterpret_cast<std::uintptr_t>(address)] = size;
@@ -139,9 +146,8 @@ bool DeviceMemory::release(void* address) {
     registry().ranges.erase(reinterpret_cast<std::uintptr_t>(address));
     registry().version.fetch_add(1, std::memory_order_release);
   }
-  used_ -= found->second;
+  used_ -= found->second.size;
   mine_.erase(found);
-  ::operator delete (address, std::align_val_t{kAlignment});
   return true;
 }
 
@@ -150,12 +156,15 @@ std::size_t DeviceMemory::used() const {
   return used_;
 }
 
+std::string DeviceMemory::locate(const void* address, std::size_t size) {
+  if (size == 0 || find(reinterpret_cast<std::uintptr_t>(address), size)) return {};
+  return "device memory: " + std::to_string(size) + " bytes outside of what was allocated";
+}
+
 std::string DeviceMemory::touch(Access access, const void* address, std::size_t size) {
   const auto begin = reinterpret_cast<std::uintptr_t>(address);
   if (size == 0) return {};
-  if (!find(begin, size)) {
-    return "device memory: " + std::to_string(size) + " bytes outside of what was allocated";
-  }
+  if (!find(begin, size)) return locate(address, size);
   std::uint8_t* const marks = marks_of(begin);
   if (access != Access::read) {
     std::memset(marks, 1, size);

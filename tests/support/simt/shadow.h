@@ -8,7 +8,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -60,14 +62,23 @@ class DeviceMemory {
   [[nodiscard]] bool release(void* address);
   [[nodiscard]] std::size_t used() const;
 
-  // Of all devices of this process: "" or what is wrong with the range; a write marks it.
+  // Of all devices of this process: "" or what is wrong with the range, were it copied unread.
+  [[nodiscard]] static std::string locate(const void* address, std::size_t size);
+  // The same, and whether it was ever written; a write marks it.
   [[nodiscard]] static std::string touch(Access access, const void* address, std::size_t size);
 
  private:
+  struct Freed {
+    void operator()(void* memory) const { std::free(memory); }
+  };
+  struct Allocation {
+    std::size_t size = 0;
+    std::unique_ptr<void, Freed> memory;  // begins before the address
+  };
   const std::size_t capacity_;
   mutable std::mutex mutex_;
-  std::map<void*, std::size_t> mine_;  // guarded by mutex_
-  std::size_t used_ = 0;               // guarded by mutex_
+  std::map<void*, Allocation> mine_;  // by address; guarded by mutex_
+  std::size_t used_ = 0;              // guarded by mutex_
 };
 
 }  // namespace vecserve::test::simt

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "tests/support/simt/fiber.h"
@@ -43,58 +44,60 @@ struct Machine {
   std::string error;
 };
 
-thread_local Machine machine;
+// Of the running launch; a pointer, since threads ask who they are all the time.
+thread_local Machine* machine = nullptr;
 
 void enter(void* kernel) {
   (*static_cast<const std::function<void()>*>(kernel))();
 }
 
 Moment now() {
-  return {machine.thread.x, machine.block_epoch, machine.warps[machine.thread.x / kLanes].epoch};
+  return {machine->thread.x, machine->block_epoch,
+          machine->warps[machine->thread.x / kLanes].epoch};
 }
 
 // Lets the others run; comes back with the same thread.
 void wait_turn() {
-  const Index mine = machine.thread;
-  machine.fibers[mine.x]->yield();
+  const Index mine = machine->thread;
+  machine->fibers[mine.x]->yield();
 }
 
 // One turn for each thread of the warp that is not done.
 void run_warp(unsigned warp) {
-  for (unsigned lane = 0; lane < kLanes && machine.error.empty(); ++lane) {
+  for (unsigned lane = 0; lane < kLanes && machine->error.empty(); ++lane) {
     const unsigned thread = warp * kLanes + lane;
-    Fiber& fiber = *machine.fibers[thread];
+    Fiber& fiber = *machine->fibers[thread];
     if (fiber.finished()) continue;
-    machine.thread.x = thread;
+    machine->thread.x = thread;
     fiber.resume();
     if (fiber.finished()) {
-      ++machine.finished;
-      ++machine.progress;
+      ++machine->finished;
+      ++machine->progress;
     }
   }
 }
 
 void run_block(unsigned block) {
-  machine.block.x = block;
-  machine.at_barrier = machine.finished = 0;
-  machine.block_epoch = 0;
-  machine.shadow.reset(machine.launch.shared_bytes);
-  std::fill(machine.shared.begin(), machine.shared.end(), std::byte{0xcd});
-  for (Warp& warp : machine.warps) {
+  machine->block.x = block;
+  machine->at_barrier = machine->finished = 0;
+  machine->block_epoch = 0;
+  machine->shadow.reset(machine->launch.shared_bytes);
+  std::fill(machine->shared.begin(), machine->shared.end(), std::byte{0xcd});
+  for (Warp& warp : machine->warps) {
     warp.operation = nullptr;
     warp.arrived = 0;
     warp.generation = warp.epoch = 0;
   }
-  for (unsigned t = 0; t < machine.launch.block; ++t) {
-    machine.fibers[t]->start(enter, const_cast<std::function<void()>*>(machine.kernel));
+  for (unsigned t = 0; t < machine->launch.block; ++t) {
+    machine->fibers[t]->start(enter, const_cast<std::function<void()>*>(machine->kernel));
   }
-  const auto warps = static_cast<unsigned>(machine.warps.size());
-  const auto turn = static_cast<unsigned>(machine.launch.seed % warps);
-  while (machine.finished < machine.launch.block && machine.error.empty()) {
-    const std::uint64_t before = machine.progress;
+  const auto warps = static_cast<unsigned>(machine->warps.size());
+  const auto turn = static_cast<unsigned>(machine->launch.seed % warps);
+  while (machine->finished < machine->launch.block && machine->error.empty()) {
+    const std::uint64_t before = machine->progress;
     for (unsigned w = 0; w < warps; ++w) run_warp((w + turn + block) % warps);
-    if (machine.progress == before && machine.error.empty()) {
-      machine.error =
+    if (machine->progress == before && machine->error.empty()) {
+      machine->error =
           "block " + std::to_string(block) + ": threads wait for others that will never come";
     }
   }
@@ -106,54 +109,60 @@ std::string run(const Launch& launch, const std::function<void()>& kernel) {
   if (launch.block == 0 || launch.block % kLanes != 0 || launch.block > 1'024 || launch.grid == 0) {
     return "launch: a block has 32 to 1024 threads, in warps of 32, and a grid has a block";
   }
-  machine.launch = launch;
-  machine.kernel = &kernel;
-  machine.error.clear();
-  machine.block_size.x = launch.block;
-  machine.grid_size.x = launch.grid;
-  while (machine.fibers.size() < launch.block) machine.fibers.push_back(std::make_unique<Fiber>());
-  machine.warps.resize(launch.block / kLanes);
-  machine.shared.resize(std::max<std::size_t>(launch.shared_bytes, 1));
-  for (unsigned b = 0; b < launch.grid && machine.error.empty(); ++b) {
+  static thread_local Machine mine;
+  machine = &mine;
+  machine->launch = launch;
+  machine->kernel = &kernel;
+  machine->error.clear();
+  machine->block_size.x = launch.block;
+  machine->grid_size.x = launch.grid;
+  while (machine->fibers.size() < launch.block)
+    machine->fibers.push_back(std::make_unique<Fiber>());
+  machine->warps.resize(launch.block / kLanes);
+  machine->shared.resize(std::max<std::size_t>(launch.shared_bytes, 1));
+  for (unsigned b = 0; b < launch.grid && machine->error.empty(); ++b) {
     run_block(launch.seed % 2 == 0 ? b : launch.grid - 1 - b);
   }
-  return machine.error;
+  return machine->error;
 }
 
 const Index& thread_index() {
-  return machine.thread;
+  return machine->thread;
 }
 const Index& block_index() {
-  return machine.block;
+  return machine->block;
 }
 const Index& block_dimension() {
-  return machine.block_size;
+  return machine->block_size;
 }
 const Index& grid_dimension() {
-  return machine.grid_size;
+  return machine->grid_size;
 }
 
-void fail(const std::string& what) {
-  if (machine.error.empty()) {
-    machine.error = "block " + std::to_string(machine.block.x) + ", thread " +
-                    std::to_string(machine.thread.x) + ": " + what;
+void fail(std::string&& what) {
+  {
+    const std::string taken = std::move(what);
+    if (machine->error.empty()) {
+      machine->error = "block " + std::to_string(machine->block.x) + ", thread " +
+                       std::to_string(machine->thread.x) + ": " + taken;
+    }
   }
   while (true) wait_turn();  // given up: the launch ends and this fiber is never resumed
 }
 
 void sync_block() {
-  const std::uint32_t epoch = machine.block_epoch;
-  ++machine.progress;
-  if (++machine.at_barrier == machine.launch.block) {
-    machine.at_barrier = 0;
-    ++machine.block_epoch;
+  const std::uint32_t epoch = machine->block_epoch;
+  ++machine->progress;
+  if (++machine->at_barrier == machine->launch.block) {
+    machine->at_barrier = 0;
+    ++machine->block_epoch;
     return;
   }
-  while (machine.block_epoch == epoch) wait_turn();
+  while (machine->block_epoch == epoch) wait_turn();
 }
 
 const Slots& exchange(const char* operation, const void* mine, std::size_t size) {
-  Warp& warp = machine.warps[machine.thread.x / kLanes];
+  Warp& warp = machine->warps[machine->thread.x / kLanes];
   if (warp.arrived == 0) {
     warp.operation = operation;
   } else if (std::strcmp(warp.operation, operation) != 0) {
@@ -161,8 +170,8 @@ const Slots& exchange(const char* operation, const void* mine, std::size_t size)
   }
   const std::uint32_t generation = warp.generation;
   Slots& slots = warp.slots[generation % 2];
-  std::memcpy(slots.bytes[machine.thread.x % kLanes], mine, std::min(size, kSlotBytes));
-  ++machine.progress;
+  std::memcpy(slots.bytes[machine->thread.x % kLanes], mine, std::min(size, kSlotBytes));
+  ++machine->progress;
   if (++warp.arrived == kLanes) {
     warp.arrived = 0;
     ++warp.generation;
@@ -173,7 +182,7 @@ const Slots& exchange(const char* operation, const void* mine, std::size_t size)
 }
 
 void sync_warp() {
-  Warp& warp = machine.warps[machine.thread.x / kLanes];
+  Warp& warp = machine->warps[machine->thread.x / kLanes];
   const std::uint32_t generation = warp.generation;
   const std::byte nothing{};
   static_cast<void>(exchange("__syncwarp", &nothing, 1));
@@ -181,17 +190,17 @@ void sync_warp() {
 }
 
 std::byte* shared_memory() {
-  return machine.shared.data();
+  return machine->shared.data();
 }
 
 void touch_shared(Access access, std::size_t offset, std::size_t size) {
-  const std::string wrong = machine.shadow.touch(access, offset, size, now());
-  if (!wrong.empty()) fail(wrong);
+  std::string wrong = machine->shadow.touch(access, offset, size, now());
+  if (!wrong.empty()) fail(std::move(wrong));
 }
 
 void touch_device(Access access, const void* address, std::size_t size) {
-  const std::string wrong = DeviceMemory::touch(access, address, size);
-  if (!wrong.empty()) fail(wrong);
+  std::string wrong = DeviceMemory::touch(access, address, size);
+  if (!wrong.empty()) fail(std::move(wrong));
 }
 
 }  // namespace vecserve::test::simt

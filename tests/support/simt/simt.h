@@ -53,7 +53,8 @@ struct Slots {
 void touch_shared(Access access, std::size_t offset, std::size_t size);
 void touch_device(Access access, const void* address, std::size_t size);
 
-// Ends the launch with this text; does not come back.
-[[noreturn]] void fail(const std::string& what);
+// Ends the launch with this text; does not come back. Takes the text with it, for what it leaves
+// behind is never destroyed.
+[[noreturn]] void fail(std::string&& what);
 
 }  // namespace vecserve::test::simt

@@ -83,7 +83,9 @@ struct OnDevice {
   DeviceBatch batch;
 };
 
-TEST_CASE("device scan: every kernel finds the answers, and thresholds leave out most rows") {
+// [no_tsan]: the emulator has one thread, and TSan takes minutes for it.
+TEST_CASE("device scan: every kernel finds the answers, and thresholds leave out most rows",
+          "[no_tsan]") {
   for (const Metric metric : {Metric::l2, Metric::dot, Metric::cosine}) {
     for (const std::uint32_t queries : {1u, 4u, 5u, 70u}) {
       CAPTURE(to_string(metric), queries);
@@ -116,6 +118,32 @@ TEST_CASE("device scan: rows that come nearer and nearer overflow, and are scann
   REQUIRE(on.run().ok());
   CHECK(on.device->calls() - before > 15);  // more than one launch makes
   if (!on.scan.overflowed(0)) CHECK(on.has_answers(data, 5));
+}
+
+TEST_CASE("device scan: rows that tie at the threshold all come, where their bounds are tightest") {
+  // Rows opposite to the query, both exact in the coarse plane, whose scales have 16 bits: no slack
+  // hides a threshold that is a little too near.
+  for (int i = 0; i < 16; ++i) {
+    CAPTURE(i);
+    GpuCase data(Metric::l2, 16, 0, 0, 0, 2);
+    const std::vector<float> row(16, 127.0f * static_cast<float>(33'333 + 154 * i) * 0x1p-13f);
+    const std::vector<float> opposite(16, -row[0]);
+    const auto bytes_of = [](const std::vector<float>& vector) {
+      const auto* const begin = reinterpret_cast<const std::byte*>(vector.data());
+      return std::vector<std::byte>(begin, begin + vector.size() * sizeof(float));
+    };
+    for (std::uint64_t r = 0; r < 200; ++r) data.rows.add(bytes_of(row), IdView(r), 0);
+    data.queries.emplace_back(data.rows.shape(), bytes_of(opposite));
+    data.views.push_back(data.queries[0].view());
+    data.views[0].want = 10;
+    data.views[0].k = 5;
+    data.blocks = data.rows.scan_blocks();
+    data.bits = data.rows.all_bits();
+    data.masks = {make_mask(data.bits)};
+    OnDevice on(data, small_gpu().tuning);
+    REQUIRE(on.run().ok());
+    CHECK(on.scan.survivors().size() == 200);
+  }
 }
 
 TEST_CASE(

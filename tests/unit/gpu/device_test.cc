@@ -58,6 +58,7 @@ TEST_CASE("device: a kernel that touches what is not its own loses the device") 
   const Result<Driver::Stream> stream = device.make_stream(Driver::Priority::search);
   REQUIRE(stream.ok());
   ScanArguments arguments{};
+  arguments.queries = reinterpret_cast<const DeviceQuery*>(test::simt::kNowhere);
   arguments.query_count = 1;
   REQUIRE(device.launch(Kernel::refine, arguments, 1, *stream).ok());
   CHECK(device.drain(*stream).code() == StatusCode::unavailable);

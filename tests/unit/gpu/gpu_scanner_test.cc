@@ -34,7 +34,8 @@ void mirror_all(Gpu& gpu, const GpuCase& data) {
   }
 }
 
-TEST_CASE("gpu scanner: whichever call fails, in whatever way, the answer is right") {
+// [no_tsan]: the emulator has one thread, and TSan takes minutes for it.
+TEST_CASE("gpu scanner: whichever call fails, in whatever way, the answer is right", "[no_tsan]") {
   const GpuCase data(Metric::l2, 48, 500, 200, 6, 31);
   for (const DriverCode code : {DriverCode::failed, DriverCode::lost, DriverCode::out_of_memory}) {
     bool reached = true;

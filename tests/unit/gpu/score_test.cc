@@ -2,6 +2,7 @@
 // the host's, and keys order like floats, also at the edges of what floats hold. Comes before the
 // tests of kernels. Test thread only. Always holds: the seed is printed.
 #include <catch2/catch.hpp>
+#include <cmath>
 #include <limits>
 #include <vector>
 
@@ -80,6 +81,11 @@ TEST_CASE("score: reaches and bounds are never tighter than the host's") {
         // What is within the threshold is never ruled out.
         const float reach = gpu::reach_for(is_l2, offset, device, tight.upper);
         CHECK(gpu::survives(is_l2, device, row, sum, reach, score));
+        // Nor what may be, as near as its bounds let it be (and 2% for how they are rounded).
+        const float near = tight.lower + 0.02f * (tight.upper - tight.lower);
+        if (!std::isfinite(near)) continue;
+        const float least = gpu::reach_for(is_l2, offset, device, near);
+        CHECK(gpu::survives(is_l2, device, row, sum, least, score));
       }
     }
   }
