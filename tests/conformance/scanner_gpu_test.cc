@@ -1,12 +1,21 @@
 // The kernels on a real device, where there is one: answers of all metrics, for one query and many,
 // compared with the oracle's, and more than once, since a device schedules as it likes. Skipped
-// without a device. Test thread only. Always holds: the emulator has run the same sources before.
+// without a device. What ends the use of a device ends it in a process of its own, on the emulated
+// device where there is no other. Test thread only. Always holds: the emulator has run the same
+// sources before.
+#include <spawn.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <catch2/catch.hpp>
+#include <string>
 
 #include "engine/base/worker_pool.h"
 #include "engine/gpu/gpu.h"
 #include "engine/scan/coarse_scanner.h"
 #include "engine/scan/cpu_scanner.h"
+#include "tests/support/simt/emulated_driver.h"
 #include "tests/support/simt/gpu_case.h"
 #include "tests/support/skip.h"
 
@@ -45,6 +54,53 @@ TEST_CASE("scanner gpu: a real device proposes what the oracle answers", "[scann
       }
     }
   }
+}
+
+// A kernel that reads where nothing is, and a batch after it.
+void go_astray() {
+  gpu::OpenedDriver opened = gpu::open_cuda_driver();
+  if (opened.driver == nullptr) opened.driver = make_emulated_driver();
+  gpu::GpuOptions options;
+  options.budget_bytes = std::size_t{16} << 20;
+  options.tuning.survivors = 1u << 16;
+  options.tuning.always = true;
+  const auto gpu = gpu::Gpu::open(std::move(opened.driver), options).value();
+  WorkerPool pool(2);
+  const auto scanner =
+      gpu::make_gpu_scanner(gpu, make_coarse_scanner(*choose_kernels("").value(), pool));
+  const GpuCase data(Metric::l2, 64, 500, 200, 5, 11);
+  for (const ScanBlock& block : data.blocks) scanner->mirror(*block.block);
+  ScanResult result;
+  REQUIRE(scanner->scan(data.request(), result).ok());
+  REQUIRE(result.backend.empty());
+  const auto stream = gpu->device().make_stream(gpu::Driver::Priority::search);
+  REQUIRE(stream.ok());
+  gpu::ScanArguments nowhere{};
+  nowhere.queries = reinterpret_cast<const gpu::DeviceQuery*>(kNowhere);
+  nowhere.query_count = 1;
+  REQUIRE(gpu->device().launch(gpu::Kernel::refine, nowhere, 1, *stream).ok());
+  CHECK(gpu->device().drain(*stream).code() == StatusCode::unavailable);
+  CHECK_FALSE(gpu->device().alive());
+  CHECK(gpu->health().find("out of use: drain: ") != std::string::npos);
+  REQUIRE(scanner->scan(data.request(), result).ok());
+  CHECK(result.backend.starts_with("cpu/"));
+  CHECK(data.wrong(result) == "");
+}
+
+TEST_CASE("scanner gpu: after an illegal access the next batch is answered by the CPU",
+          "[scanner][gpu]") {
+  constexpr const char* kChild = "VECSERVE_GPU_TEST_CHILD";
+  if (::getenv(kChild) != nullptr) return go_astray();
+  ::setenv(kChild, "1", 1);
+  std::string program = "/proc/self/exe";
+  std::string name = Catch::getResultCapture().getCurrentTestName();
+  char* const arguments[] = {program.data(), name.data(), nullptr};
+  pid_t child = -1;
+  REQUIRE(::posix_spawn(&child, program.c_str(), nullptr, nullptr, arguments, environ) == 0);
+  ::unsetenv(kChild);
+  int state = -1;
+  REQUIRE(::waitpid(child, &state, 0) == child);
+  CHECK(state == 0);
 }
 
 }  // namespace

@@ -93,6 +93,7 @@ DatabaseStats database_stats() {
   stats.disk_bytes = 7;
   stats.kernels = "avx2";
   stats.threads = 8;
+  stats.gpu = "none: no device";
   return stats;
 }
 

@@ -75,6 +75,20 @@ TEST_CASE("daemon: its HTTP face counts what was served and says that it is read
   CHECK(test::http_get(port, "/slow").body.find("\"verb\":\"upsert\"") != std::string::npos);
 }
 
+TEST_CASE("daemon: its log says once why it uses no GPU", "[daemon]") {
+  const test::TemporaryFolder folder;
+  ::setenv("VECSERVE_GPU", "off", 1);
+  DaemonProcess daemon({"--data", folder.path()});
+  ::unsetenv("VECSERVE_GPU");
+  test::WireClient client = connect(daemon.wait_ready());
+  create_and_fill(client, 5);
+  const std::string log = daemon.log();
+  INFO(log);
+  const std::size_t at = log.find("none: VECSERVE_GPU=off");
+  REQUIRE(at != std::string::npos);
+  CHECK(log.rfind("none: VECSERVE_GPU=off") == at);
+}
+
 TEST_CASE("daemon: HTTP beyond loopback is refused unless that is said", "[daemon]") {
   const test::TemporaryFolder folder;
   DaemonProcess daemon({"--data", folder.path(), "--http", "0.0.0.0:0"});

@@ -4,11 +4,13 @@
 // bit.
 #include "engine/mirror_keeper.h"
 
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <thread>
 
 #include "engine/database_testing.h"
 #include "tests/support/dice.h"
+#include "tests/support/simt/emulated_driver.h"
 #include "tests/support/simt/emulated_gpu.h"
 
 namespace {
@@ -46,56 +48,95 @@ void wait_for_rows(gpu::Gpu& gpu, std::uint64_t rows) {
   while (gpu.mirror().report().rows != rows && gpu.device().alive()) std::this_thread::yield();
 }
 
-TEST_CASE("mirror keeper: a database with a GPU answers as one without, and says who did",
-          "[engine]") {
-  const auto gpu = simt::open_emulated_gpu();
-  Database with = open_with(gpu);
-  Database without = open_with(nullptr);
-  Collection fast = make(with);
-  Collection plain = make(without);
-  CHECK(with.stats().gpu == "emulated GPU (emulated)");
-  CHECK(without.stats().gpu.starts_with("none: "));
-  CHECK(fast.stats()->backend == "gpu/emulated");
-  Dice dice(3);
-  std::uint64_t next = 0;
-  for (const std::uint64_t count : {300u, 5u, 400u}) {
+// A database on a GPU and one without, with the same rows.
+struct Pair {
+  explicit Pair(std::shared_ptr<gpu::Gpu> on)
+      : gpu(std::move(on)),
+        with(open_with(gpu)),
+        without(open_with(nullptr)),
+        fast(make(with)),
+        plain(make(without)) {}
+
+  void add(std::uint64_t count) {
     std::vector<std::vector<float>> vectors;
-    std::vector<RowInput> rows;
+    std::vector<RowInput> rows(count);
     for (std::uint64_t r = 0; r < count; ++r) vectors.push_back(random_vector(dice));
     for (std::uint64_t r = 0; r < count; ++r) {
-      RowInput row;
-      row.id = next++;
-      row.vector = VectorView(std::span<const float>(vectors[r]));
-      rows.push_back(row);
+      rows[r].id = next++;
+      rows[r].vector = VectorView(std::span<const float>(vectors[r]));
     }
     REQUIRE(fast.upsert(rows).ok());
     REQUIRE(plain.upsert(rows).ok());
+  }
+  // Asks both, compares, and says who answered.
+  std::string search() {
     const std::vector<float> asked = random_vector(dice);
     const Query query(asked);
     SearchOptions options;
     options.k = 7;
-    // At once, with the new rows on the CPU, and when they are all mirrored.
-    for (const bool mirrored : {false, true}) {
-      if (mirrored) wait_for_rows(*gpu, next);
-      const auto found = fast.search(std::span(&query, 1), options);
-      const auto truth = plain.search(std::span(&query, 1), options);
-      REQUIRE(found.ok());
-      REQUIRE(truth.ok());
-      if (mirrored) CHECK(found->backend == "gpu/emulated");
-      REQUIRE(found->neighbors.size() == truth->neighbors.size());
-      for (std::size_t i = 0; i < found->neighbors.size(); ++i) {
-        CHECK(found->neighbors[i].id == truth->neighbors[i].id);
-        CHECK(found->neighbors[i].distance == truth->neighbors[i].distance);
-      }
+    const auto found = fast.search(std::span(&query, 1), options);
+    const auto truth = plain.search(std::span(&query, 1), options);
+    REQUIRE(found.ok());
+    REQUIRE(truth.ok());
+    REQUIRE(found->neighbors.size() == truth->neighbors.size());
+    for (std::size_t i = 0; i < found->neighbors.size(); ++i) {
+      CHECK(found->neighbors[i].id == truth->neighbors[i].id);
+      CHECK(found->neighbors[i].distance == truth->neighbors[i].distance);
     }
+    return std::string(found->backend);
   }
-  CHECK(gpu->device().failure() == "");
-  gpu->device().condemn("a test");
-  const std::vector<float> asked = random_vector(dice);
-  const Query query(asked);
-  const auto after = fast.search(std::span(&query, 1), SearchOptions());
-  REQUIRE(after.ok());
-  CHECK(after->backend.starts_with("cpu/"));
+
+  std::shared_ptr<gpu::Gpu> gpu;
+  Database with;
+  Database without;
+  Collection fast;
+  Collection plain;
+  Dice dice{3};
+  std::uint64_t next = 0;
+};
+
+TEST_CASE("mirror keeper: a database with a GPU answers as one without, and says who did",
+          "[engine]") {
+  Pair pair(simt::open_emulated_gpu());
+  CHECK(pair.with.stats().gpu == "emulated GPU (emulated)");
+  CHECK(pair.without.stats().gpu.starts_with("none: "));
+  CHECK(pair.fast.stats()->backend == "gpu/emulated");
+  for (const std::uint64_t count : {300u, 5u, 400u}) {
+    pair.add(count);
+    // At once, with the new rows on the CPU, and when they are all mirrored.
+    static_cast<void>(pair.search());
+    wait_for_rows(*pair.gpu, pair.next);
+    CHECK(pair.search() == "gpu/emulated");
+    REQUIRE(pair.fast.erase(pair.next - 1).ok());
+    REQUIRE(pair.plain.erase(pair.next - 1).ok());
+    CHECK(pair.search() == "gpu/emulated");
+  }
+  CHECK(pair.gpu->device().failure() == "");
+}
+
+TEST_CASE("mirror keeper: a kernel that goes astray loses the device, and its batch is the CPU's",
+          "[engine]") {
+  std::atomic<bool> astray{false};
+  simt::EmulatedOptions emulated;
+  emulated.astray = &astray;
+  Pair pair(gpu::Gpu::open(simt::make_emulated_driver(emulated), simt::small_gpu()).value());
+  pair.add(300);
+  wait_for_rows(*pair.gpu, pair.next);
+  REQUIRE(pair.search() == "gpu/emulated");
+  astray = true;
+  CHECK(pair.search().starts_with("cpu/"));
+  CHECK_FALSE(pair.gpu->device().alive());
+  const std::string state = pair.with.stats().gpu;
+  CAPTURE(state);
+  CHECK(state.starts_with("emulated GPU (emulated), out of use: wait: "));
+  CHECK(state.find("outside of what was allocated") != std::string::npos);
+  // It stays lost, whatever its kernels would do now, and rows come and are found all the same.
+  astray = false;
+  pair.add(40);
+  const std::uint64_t calls = pair.gpu->device().calls();
+  CHECK(pair.search().starts_with("cpu/"));
+  CHECK(pair.gpu->device().calls() == calls);
+  CHECK(pair.with.stats().gpu == state);
 }
 
 TEST_CASE("mirror keeper: blocks of dropped collections go", "[engine]") {

@@ -3,6 +3,8 @@
 // Always holds: the state is never empty.
 #include "engine/open_gpu.h"
 
+#include <stdlib.h>
+
 #include <catch2/catch.hpp>
 
 #include "tests/support/simt/emulated_gpu.h"
@@ -20,6 +22,19 @@ TEST_CASE("open gpu: without a device there is a reason, with one its name", "[e
   REQUIRE(given.device != nullptr);
   CHECK(given.state() == "emulated GPU (emulated)");
   CHECK(OpenedGpu().state() == "none: not asked for");
+}
+
+TEST_CASE("open gpu: VECSERVE_GPU=off leaves it alone, and any other value changes nothing",
+          "[engine]") {
+  const bool is_there = open_gpu(DatabaseOptions(), nullptr).device != nullptr;
+  ::setenv("VECSERVE_GPU", "off", 1);
+  const OpenedGpu off = open_gpu(DatabaseOptions(), nullptr);
+  ::setenv("VECSERVE_GPU", "on", 1);
+  const OpenedGpu on = open_gpu(DatabaseOptions(), nullptr);
+  ::unsetenv("VECSERVE_GPU");
+  CHECK(off.device == nullptr);
+  CHECK(off.state() == "none: VECSERVE_GPU=off");
+  CHECK((on.device != nullptr) == is_there);
 }
 
 }  // namespace
