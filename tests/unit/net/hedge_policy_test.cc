@@ -84,6 +84,8 @@ TEST_CASE("hedge policy: nothing is hedged after a refusal, nor when calls find 
   CHECK_FALSE(policy.hedge(call, at_us(now + 100'000)).has_value());
   CHECK(policy.stats().loaded == 1);
   CHECK(policy.hedge(call, *call.hedge_at).has_value());
+  policy.answered(call, 1, at_us(now + 201'000), {});
+  policy.loser_ended(call, 0, at_us(now + 201'000), LoserState::queued);
   // The pause over, one that comes now may be at once.
   HedgedCall later = policy.begin(at_us(now + 400'000), 0, true);
   CHECK(policy.hedge(later, at_us(now + 403'000)).has_value());
