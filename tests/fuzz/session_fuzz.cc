@@ -31,7 +31,7 @@ struct House {
     DatabaseOptions options;
     options.in_memory = true;
     options.threads = 1;
-    database.emplace(std::move(Database::open("", options).value()));
+    database.emplace(Database::open("", options).value());
     require(serving.start().ok());
     ServerOptions bounds;
     bounds.frame_bytes_max = 16'384;
