@@ -150,7 +150,8 @@ bool isa_may_include(std::string_view header) {
   static const Layers names = {"cstdint",    "cstddef",       "immintrin.h", "emmintrin.h",
                                "arm_neon.h", "sys/syscall.h", "unistd.h"};
   return names.contains(header) || header.starts_with("engine/scan/kernels") ||
-         header.starts_with("engine/scan/coarse_") || header.starts_with("engine/scan/sketch_");
+         header.starts_with("engine/scan/coarse_") || header.starts_with("engine/scan/sketch_") ||
+         header.starts_with("engine/scan/graph_");
 }
 
 }  // namespace

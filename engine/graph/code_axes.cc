@@ -1,0 +1,158 @@
+// See code_axes.h.
+// Any thread. Always holds: scratch is the caller's and of scratch_floats(); codes of a vector lie
+// within [-127, 127].
+#include "engine/graph/code_axes.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+namespace vecserve::engine {
+
+namespace {
+
+constexpr float kLikeness = 0.3f;
+// Larger coordinates would make scores that floats do not hold. A vector that has one gets codes of
+// zero and stands far from everything.
+constexpr float kCoordinateMax = 1e15f;
+constexpr double kFarSquare = 1e34;
+constexpr std::uint32_t kLanes = 16;
+
+float* aligned(float* scratch) {
+  const auto address = reinterpret_cast<std::uintptr_t>(scratch);
+  return reinterpret_cast<float*>((address + 63) / 64 * 64);
+}
+
+// Four sums, so that one does not wait for the other.
+double square_of(const float* y, std::uint32_t count) {
+  double sums[4] = {};
+  std::uint32_t i = 0;
+  for (; i + 4 <= count; i += 4) {
+    for (std::uint32_t lane = 0; lane < 4; ++lane) {
+      const auto value = static_cast<double>(y[i + lane]);
+      sums[lane] += value * value;
+    }
+  }
+  for (; i < count; ++i) sums[0] += static_cast<double>(y[i]) * static_cast<double>(y[i]);
+  return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+}
+
+struct Coded {
+  float scale = 0.0f;
+  float left = 0.0f;
+};
+
+// Codes of what the axes see of a vector of that square.
+template <typename Put>
+Coded code(const float* along, std::uint32_t count, double square, const Put& put) {
+  float most = 0.0f;
+  for (std::uint32_t i = 0; i < count; ++i) most = std::max(most, std::fabs(along[i]));
+  Coded coded;
+  coded.scale = most > 0.0f ? most / 127.0f : 0.0f;
+  const float inverse = most > 0.0f ? 127.0f / most : 0.0f;
+  double seen = 0.0;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    seen += static_cast<double>(along[i]) * static_cast<double>(along[i]);
+    put(i, static_cast<std::int32_t>(std::lrintf(std::clamp(along[i] * inverse, -127.0f, 127.0f))));
+  }
+  coded.left = static_cast<float>(std::sqrt(std::max(0.0, square - seen)));
+  return coded;
+}
+
+}  // namespace
+
+CodeAxes::CodeAxes(const RowShape& shape, const GraphKernels& kernels)
+    : kernels_(kernels),
+      metric_(shape.metric),
+      dim_(shape.dim),
+      mapped_(shape.dim + (shape.metric == Metric::dot ? 1U : 0U)),
+      padded_((mapped_ + kLanes - 1) / kLanes * kLanes) {}
+
+bool CodeAxes::serves(const RowShape& shape) {
+  return shape.type != ScalarType::bit && shape.dim <= kGraphDimMax &&
+         (shape.metric == Metric::l2 || shape.metric == Metric::dot ||
+          shape.metric == Metric::cosine);
+}
+
+std::size_t CodeAxes::scratch_floats() const {
+  return std::size_t{padded_} + count_ + kLanes;
+}
+
+bool CodeAxes::map(const float* vector, bool query, float* y) const {
+  float scale = 1.0f;
+  const double square = metric_ == Metric::l2 ? 0.0 : square_of(vector, dim_);
+  if (metric_ == Metric::cosine) {
+    scale = square > 0.0 ? static_cast<float>(1.0 / std::sqrt(square)) : 0.0f;
+  }
+  for (std::uint32_t i = 0; i < dim_; ++i) y[i] = vector[i] * scale - mean_[i];
+  if (metric_ == Metric::dot) {
+    const double rest = query ? 0.0 : std::max(0.0, largest_ * largest_ - square);
+    y[dim_] = static_cast<float>(std::sqrt(rest)) - mean_[dim_];
+  }
+  std::fill(y + mapped_, y + padded_, 0.0f);
+  bool fits = true;
+  for (std::uint32_t i = 0; i < mapped_; ++i) fits = fits && std::fabs(y[i]) <= kCoordinateMax;
+  return fits;
+}
+
+float* CodeAxes::see(const float* vector, bool query, float* scratch, double& square) const {
+  float* const y = aligned(scratch);
+  if (!map(vector, query, y)) {
+    std::fill_n(y, count_, 0.0f);
+    square = kFarSquare;
+    return y;
+  }
+  square = square_of(y, mapped_);
+  if (!turned_) return y;
+  float* const along = y + padded_;
+  kernels_.products(reinterpret_cast<const float*>(axes_.data()), count_, y, padded_, along);
+  return along;
+}
+
+void CodeAxes::encode(const float* row, float* scratch, std::uint8_t* record) const {
+  double square = 0.0;
+  const float* const along = see(row, false, scratch, square);
+  std::memset(record, 128, record_bytes());
+  const Coded coded = code(along, count_, square, [record](std::uint32_t i, std::int32_t c) {
+    record[i] = static_cast<std::uint8_t>(c + 128);
+  });
+  const float tail[3] = {static_cast<float>(square), coded.scale, turned_ ? coded.left : 0.0f};
+  std::memcpy(record + record_bytes() - kGraphTailBytes, tail, sizeof(tail));
+}
+
+float CodeAxes::make_probe(const float* query, float* scratch, std::int8_t* codes,
+                           GraphProbe& probe) const {
+  double square = 0.0;
+  const float* const along = see(query, true, scratch, square);
+  std::memset(codes, 0, record_bytes());
+  const Coded coded = code(along, count_, square, [codes](std::uint32_t i, std::int32_t c) {
+    codes[i] = static_cast<std::int8_t>(c);
+  });
+  fill_probe(codes, coded.scale, turned_ ? coded.left : 0.0f, probe);
+  return static_cast<float>(square);
+}
+
+float CodeAxes::make_probe(const std::uint8_t* record, std::int8_t* codes,
+                           GraphProbe& probe) const {
+  std::memset(codes, 0, record_bytes());
+  for (std::uint32_t i = 0; i < count_; ++i) {
+    codes[i] = static_cast<std::int8_t>(static_cast<std::int32_t>(record[i]) - 128);
+  }
+  float tail[3];
+  std::memcpy(tail, record + record_bytes() - kGraphTailBytes, sizeof(tail));
+  fill_probe(codes, tail[1], tail[2], probe);
+  return tail[0];
+}
+
+void CodeAxes::fill_probe(const std::int8_t* codes, float scale, float left,
+                          GraphProbe& probe) const {
+  std::int32_t sum = 0;
+  for (std::uint32_t i = 0; i < count_; ++i) sum += codes[i];
+  probe.codes = codes;
+  probe.lines = lines_;
+  probe.bias = 128 * sum;
+  probe.twice_scale = 2.0f * scale;
+  probe.twice_left = 2.0f * kLikeness * left;
+}
+
+}  // namespace vecserve::engine

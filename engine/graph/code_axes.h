@@ -1,0 +1,79 @@
+// A vector as the graph sees it while it walks: its coordinates along the directions in which the
+// rows of a collection differ most, a byte each, and how long it is. Learned from a sample when a
+// graph is begun, constant from then on; used by the linker for rows and by searches for queries.
+// Any thread. Always holds: any axes are valid, good ones lead a walk to its end sooner.
+//
+// Every metric becomes the Euclidean one first: l2 as it is; cosine scaled to length one; dot with
+// one more coordinate, sqrt(largest^2 - |x|^2), which a query has not. The mean is taken off. Of
+// the result y a record keeps the codes of A y, |y|^2, and t = |y - A^T A y|. Of two vectors the
+// distance is then about |y|^2 + |z|^2 - 2 Ay.Az - 2 kLikeness t_y t_z: what the axes leave out of
+// near vectors is somewhat alike.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "engine/base/aligned_buffer.h"
+#include "engine/rows/row_shape.h"
+#include "engine/scan/graph_kernels.h"
+
+namespace vecserve::engine {
+
+// Wider codes would make sums that 32 bits do not hold, and take long to learn.
+inline constexpr std::uint32_t kGraphDimMax = 4096;
+// Rows to learn from at most; more would make the axes hardly better.
+inline constexpr std::uint32_t kAxesSampleMax = 4096;
+
+class CodeAxes {
+ public:
+  // Learns from `count` rows of shape.dim floats. Costs about count * dim^2 multiplications where
+  // axes pay; null only when `stopping` said so. Requires serves(shape), count > 0. May throw
+  // std::bad_alloc.
+  [[nodiscard]] static std::shared_ptr<const CodeAxes> learn(const RowShape& shape,
+                                                             const GraphKernels& kernels,
+                                                             const std::vector<float>& rows,
+                                                             std::uint32_t count,
+                                                             const std::function<bool()>& stopping);
+
+  [[nodiscard]] static bool serves(const RowShape& shape);
+
+  [[nodiscard]] const GraphKernels& kernels() const { return kernels_; }
+  [[nodiscard]] std::uint32_t lines() const { return lines_; }
+  [[nodiscard]] std::uint32_t record_bytes() const { return lines_ * kGraphLineBytes; }
+  [[nodiscard]] std::uint32_t axis_count() const { return count_; }
+  // Floats of scratch memory that the calls below need.
+  [[nodiscard]] std::size_t scratch_floats() const;
+
+  // A row as floats into its record of record_bytes().
+  void encode(const float* row, float* scratch, std::uint8_t* record) const;
+  // A query; `codes` has record_bytes() and is 64-byte aligned. Returns |y|^2: score + that is
+  // about the squared distance.
+  float make_probe(const float* query, float* scratch, std::int8_t* codes, GraphProbe& probe) const;
+  // The node of a record as a query. Returns its square.
+  float make_probe(const std::uint8_t* record, std::int8_t* codes, GraphProbe& probe) const;
+
+ private:
+  friend class AxesLearner;
+  CodeAxes(const RowShape& shape, const GraphKernels& kernels);
+  // y of padded_ floats; false when it is out of the range of floats.
+  bool map(const float* vector, bool query, float* y) const;
+  // The coordinates that become codes, within scratch, and |y|^2.
+  float* see(const float* vector, bool query, float* scratch, double& square) const;
+  void fill_probe(const std::int8_t* codes, float scale, float left, GraphProbe& probe) const;
+
+  const GraphKernels& kernels_;
+  Metric metric_;
+  std::uint32_t dim_;
+  std::uint32_t mapped_;     // dim, and one more for dot
+  std::uint32_t padded_;     // to a multiple of 16
+  std::uint32_t count_ = 0;  // codes of a record
+  std::uint32_t lines_ = 0;
+  bool turned_ = false;   // false: codes are the coordinates themselves
+  double largest_ = 0.0;  // for dot
+  std::vector<float> mean_;
+  AlignedBuffer axes_;  // count_ rows of padded_ floats
+};
+
+}  // namespace vecserve::engine

@@ -1,0 +1,250 @@
+// See linker.h.
+// A linking thread. Always holds: one lock is held at a time, and only for one list; estimates of
+// distances that come out below zero count as zero.
+#include "engine/graph/linker.h"
+
+#include <algorithm>
+#include <cstddef>
+
+#include "engine/base/check.h"
+
+namespace vecserve::engine {
+
+namespace {
+
+// Of two neighbours in one direction the further is left out: when it is nearer to the other than
+// this part of its distance (squared: 1.2^-2 of the length). Longer lists that also keep detours
+// are what lets a walk of few steps get near.
+constexpr float kDetour = 1.44f;
+// A list begins with room for those that will point back; one that overflows is cut to this.
+constexpr std::uint32_t kChosenMax = 24;
+// Nodes that are looked at for one with room, when none nearby has any.
+constexpr std::uint32_t kTreeLooks = 100'000;
+
+bool nearer(const Near& a, const Near& b) {
+  return a.score < b.score;
+}
+
+void prefetch(const std::uint8_t* record, std::uint32_t lines) {
+  for (std::uint32_t line = 0; line < lines; ++line) {
+    __builtin_prefetch(record + std::size_t{line} * kGraphLineBytes);
+  }
+}
+
+void store_list(Links& links, const std::vector<std::uint32_t>& list) {
+  for (std::uint32_t i = 0; i < kDegree; ++i) {
+    links[i].store(i < list.size() ? list[i] : kNoNode, std::memory_order_release);
+  }
+}
+
+}  // namespace
+
+Linker::Linker(Graph& graph)
+    : graph_(graph),
+      codes_(std::size_t{2} * graph.axes().record_bytes()),
+      scratch_(graph.axes().scratch_floats()) {}
+
+void Linker::probe_node(std::uint32_t node) {
+  square_ = graph_.axes().make_probe(graph_.record(node),
+                                     reinterpret_cast<std::int8_t*>(codes_.data()), probe_);
+}
+
+void Linker::measure(std::span<const std::uint32_t> nodes, std::vector<Near>& out) {
+  records_.clear();
+  for (const std::uint32_t node : nodes) {
+    records_.push_back(graph_.record(node));
+    prefetch(records_.back(), probe_.lines);
+  }
+  scores_.resize(nodes.size());
+  graph_.kernels().score(probe_, records_.data(), static_cast<std::uint32_t>(nodes.size()),
+                         scores_.data());
+  out.clear();
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    out.push_back({std::max(0.0f, square_ + scores_[i]), nodes[i]});
+  }
+}
+
+void Linker::prune(std::uint32_t most) {
+  auto* const codes = reinterpret_cast<std::int8_t*>(codes_.data()) + graph_.axes().record_bytes();
+  GraphProbe probe;
+  std::size_t left = choice_.size();
+  std::size_t done = 0;
+  // Marked ones were put in front, and are kept whatever lies in their direction.
+  while (done < left && chosen_.size() < most) {
+    const std::uint32_t node = choice_[done++].node;
+    chosen_.push_back(node);
+    const float square = graph_.axes().make_probe(graph_.record(node & kNodeMask), codes, probe);
+    records_.clear();
+    for (std::size_t i = done; i < left; ++i) {
+      records_.push_back(graph_.record(choice_[i].node & kNodeMask));
+    }
+    scores_.resize(records_.size());
+    graph_.kernels().score(probe, records_.data(), static_cast<std::uint32_t>(records_.size()),
+                           scores_.data());
+    std::size_t kept = done;
+    for (std::size_t i = done; i < left; ++i) {
+      const float between = std::max(0.0f, square + scores_[i - done]);
+      const bool marked = (choice_[i].node & kTreeEdge) != 0;
+      if (marked || kDetour * between > choice_[i].score) choice_[kept++] = choice_[i];
+    }
+    left = kept;
+  }
+}
+
+bool Linker::link(std::uint64_t slot, const float* row) {
+  const std::uint32_t node = graph_.take_node(slot);
+  if (node == kNoNode) return false;
+  graph_.axes().encode(row, scratch_.data(), graph_.mutable_record(node));
+  if (graph_.entry(0) == kNoNode) {
+    graph_.set_entry(0, node);
+    return true;
+  }
+  probe_node(node);
+  choose_near(node);
+  chosen_.clear();
+  std::vector<Near> all = choice_;
+  prune(kChosenMax);
+  const std::vector<std::uint32_t> chosen = chosen_;
+  store_list(graph_.mutable_links(node), chosen);
+  bool adopted = false;
+  for (std::size_t i = 0; i < all.size() && !adopted; ++i) adopted = adopt(all[i].node, node);
+  if (!adopted) adopted = find_parent_in_tree(node);
+  VECSERVE_CHECK(adopted);
+  for (const std::uint32_t neighbour : chosen) point_back(neighbour, node);
+  return true;
+}
+
+// What a walk to the probed node finds, without itself and what is dying.
+void Linker::choose_near(std::uint32_t node) {
+  beam_.walk(graph_, probe_, {kLinkBeam, UINT32_MAX});
+  choice_.clear();
+  for (const Near& near : beam_.found()) {
+    if (near.node == node || graph_.state(near.node) != NodeState::live) continue;
+    choice_.push_back({std::max(0.0f, square_ + near.score), near.node});
+  }
+}
+
+bool Linker::adopt(std::uint32_t parent, std::uint32_t child) {
+  const std::lock_guard lock(graph_.lock_of(parent));
+  Links& links = graph_.mutable_links(parent);
+  std::uint32_t children = 0;
+  std::uint32_t place = kDegree;
+  for (std::uint32_t i = 0; i < kDegree; ++i) {
+    const std::uint32_t link = links[i].load(std::memory_order_relaxed);
+    if (link == kNoNode) {
+      place = i;
+      continue;
+    }
+    if ((link & kNodeMask) == child) {
+      place = i;
+      if ((link & kTreeEdge) == 0) break;
+    }
+    if ((link & kTreeEdge) != 0) ++children;
+  }
+  if (place == kDegree) {
+    for (std::uint32_t i = 0; i < kDegree; ++i) {
+      if ((links[i].load(std::memory_order_relaxed) & kTreeEdge) == 0) place = i;
+    }
+  }
+  if (children >= kChildrenMax || place == kDegree) return false;
+  graph_.set_parent(child, parent);
+  links[place].store(child | kTreeEdge, std::memory_order_release);
+  return true;
+}
+
+void Linker::point_back(std::uint32_t from, std::uint32_t to) {
+  const std::lock_guard lock(graph_.lock_of(from));
+  Links& links = graph_.mutable_links(from);
+  std::uint32_t place = kDegree;
+  for (std::uint32_t i = 0; i < kDegree; ++i) {
+    const std::uint32_t link = links[i].load(std::memory_order_relaxed);
+    if (link != kNoNode && (link & kNodeMask) == to) return;
+    if (link == kNoNode && place == kDegree) place = i;
+  }
+  if (place != kDegree) {
+    links[place].store(to, std::memory_order_release);
+  } else {
+    shrink(from, to);
+  }
+}
+
+// With the lock of the node.
+void Linker::shrink(std::uint32_t node, std::uint32_t more) {
+  std::vector<std::uint32_t> pool{more};
+  for (const auto& link : graph_.links(node)) {
+    const std::uint32_t value = link.load(std::memory_order_relaxed);
+    if (value != kNoNode) pool.push_back(value);
+  }
+  probe_node(node);
+  std::vector<std::uint32_t> plain(pool);
+  for (std::uint32_t& value : plain) value &= kNodeMask;
+  measure(plain, choice_);
+  for (std::size_t i = 0; i < pool.size(); ++i) choice_[i].node = pool[i];
+  std::sort(choice_.begin(), choice_.end(), nearer);
+  std::stable_partition(choice_.begin(), choice_.end(),
+                        [](const Near& near) { return (near.node & kTreeEdge) != 0; });
+  chosen_.clear();
+  prune(kChosenMax);
+  store_list(graph_.mutable_links(node), chosen_);
+}
+
+void Linker::relink(std::uint32_t node, std::vector<std::uint32_t>& pool) {
+  // Marked ones sort behind their unmarked twins, which go.
+  std::sort(pool.begin(), pool.end(), [](std::uint32_t a, std::uint32_t b) {
+    return (a & kNodeMask) != (b & kNodeMask) ? (a & kNodeMask) < (b & kNodeMask) : a > b;
+  });
+  pool.erase(std::unique(pool.begin(), pool.end(),
+                         [](std::uint32_t a, std::uint32_t b) {
+                           return (a & kNodeMask) == (b & kNodeMask);
+                         }),
+             pool.end());
+  std::erase_if(pool, [&](std::uint32_t value) {
+    const std::uint32_t other = value & kNodeMask;
+    return other == node || graph_.state(other) != NodeState::live;
+  });
+  probe_node(node);
+  std::vector<std::uint32_t> plain(pool);
+  for (std::uint32_t& value : plain) value &= kNodeMask;
+  measure(plain, choice_);
+  for (std::size_t i = 0; i < pool.size(); ++i) choice_[i].node = pool[i];
+  std::sort(choice_.begin(), choice_.end(), nearer);
+  std::stable_partition(choice_.begin(), choice_.end(),
+                        [](const Near& near) { return (near.node & kTreeEdge) != 0; });
+  chosen_.clear();
+  prune(kChosenMax);
+  const std::lock_guard lock(graph_.lock_of(node));
+  store_list(graph_.mutable_links(node), chosen_);
+}
+
+bool Linker::is_below(std::uint32_t node, std::uint32_t top) const {
+  for (std::uint32_t at = node; at != kNoNode; at = graph_.parent(at)) {
+    if (at == top) return true;
+  }
+  return false;
+}
+
+void Linker::find_parent(std::uint32_t node) {
+  probe_node(node);
+  choose_near(node);
+  for (const Near& near : choice_) {
+    if (!is_below(near.node, node) && adopt(near.node, node)) return;
+  }
+  VECSERVE_CHECK(find_parent_in_tree(node));
+}
+
+// Breadth first from the root: somewhere is room, since a tree has fewer edges than nodes.
+bool Linker::find_parent_in_tree(std::uint32_t node) {
+  std::vector<std::uint32_t> queue{graph_.entry(0)};
+  for (std::size_t i = 0; i < queue.size() && i < kTreeLooks; ++i) {
+    const std::uint32_t at = queue[i];
+    if (at == node) continue;
+    if (graph_.state(at) == NodeState::live && adopt(at, node)) return true;
+    for (const auto& link : graph_.links(at)) {
+      const std::uint32_t value = link.load(std::memory_order_acquire);
+      if (value != kNoNode && (value & kTreeEdge) != 0) queue.push_back(value & kNodeMask);
+    }
+  }
+  return false;
+}
+
+}  // namespace vecserve::engine

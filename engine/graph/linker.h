@@ -1,0 +1,62 @@
+// Joins rows to the graph: finds what is near a new node by walking, keeps of that what leads in
+// different directions, and has those neighbours point back. Comes after the keeper has taken rows
+// from a snapshot, before the watermark moves over them. Several threads may link at once, each
+// with a Linker of its own; no repair runs meanwhile. Always holds: a node is reachable from the
+// moment that its first edge back is there, by a marked edge; edges never go to dying nodes.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "engine/base/aligned_buffer.h"
+#include "engine/graph/beam.h"
+
+namespace vecserve::engine {
+
+inline constexpr std::uint32_t kLinkBeam = 96;  // nodes that a new one chooses from
+
+class Linker {
+ public:
+  explicit Linker(Graph& graph);
+
+  // Adds a row, given as floats. False when there can be no more nodes. May throw std::bad_alloc,
+  // then the row is not part of the graph.
+  bool link(std::uint64_t slot, const float* row);
+
+  // -- For the repair, on its one thread ----------------------------------------------------------
+
+  // The list of a node made anew from `pool`, nodes that may repeat and may be dying, which are
+  // left out; its marked edges stay.
+  void relink(std::uint32_t node, std::vector<std::uint32_t>& pool);
+  // A new parent for a node, which may be near it but not below it; the nearest with room.
+  void find_parent(std::uint32_t node);
+  // Makes the edge from one node to another a marked one; false when the parent has no room.
+  bool adopt(std::uint32_t parent, std::uint32_t child);
+
+ private:
+  void probe_node(std::uint32_t node);
+  // Scores nodes against the probe: distances, but for a constant.
+  void measure(std::span<const std::uint32_t> nodes, std::vector<Near>& out);
+  // Of `choice_`, sorted by distance from the probed node, at most `most` that lead in different
+  // directions, into chosen_. `square` is the probed node's.
+  void prune(std::uint32_t most);
+  void choose_near(std::uint32_t node);
+  void point_back(std::uint32_t from, std::uint32_t to);
+  void shrink(std::uint32_t node, std::uint32_t more);
+  [[nodiscard]] bool is_below(std::uint32_t node, std::uint32_t top) const;
+  bool find_parent_in_tree(std::uint32_t node);
+
+  Graph& graph_;
+  Beam beam_;
+  AlignedBuffer codes_;  // of the probed node, and of the one that others are compared with
+  std::vector<float> scratch_;
+  GraphProbe probe_;
+  float square_ = 0.0f;
+  std::vector<Near> choice_;  // with distances from the probed node
+  std::vector<std::uint32_t> chosen_;
+  std::vector<const std::uint8_t*> records_;
+  std::vector<float> scores_;
+};
+
+}  // namespace vecserve::engine

@@ -1,0 +1,101 @@
+// A graph over seeded, clustered rows for the tests of engine/graph, and the true neighbours to
+// compare with. Header only; the test's thread. Always holds: the same seed gives the same rows;
+// row i has slot 2 i + 1, so that numbers of nodes and slots are not mistaken for each other.
+#pragma once
+
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+#include "engine/graph/entries.h"
+#include "engine/graph/repair.h"
+#include "tests/support/dice.h"
+
+namespace vecserve::test {
+
+struct GraphData {
+  GraphData(std::uint32_t dim_in, std::uint32_t count, std::uint64_t seed,
+            Metric metric = Metric::l2)
+      : dim(dim_in), shape(engine::RowShape::make(metric, ScalarType::f32, dim_in)) {
+    Dice dice(seed);
+    std::vector<std::vector<float>> centres(20, std::vector<float>(dim));
+    for (auto& centre : centres) {
+      for (float& value : centre) value = static_cast<float>(dice.below(1000)) * 0.01f;
+    }
+    for (std::uint32_t i = 0; i < count; ++i) {
+      std::vector<float> row = centres[dice.below(centres.size())];
+      for (float& value : row) value += static_cast<float>(dice.below(1000)) * 0.002f;
+      rows.push_back(std::move(row));
+    }
+  }
+
+  [[nodiscard]] std::shared_ptr<const engine::CodeAxes> axes() const {
+    std::vector<float> sample;
+    for (const auto& row : rows) sample.insert(sample.end(), row.begin(), row.end());
+    return engine::CodeAxes::learn(shape, engine::graph_kernels_for("avx512"), sample,
+                                   static_cast<std::uint32_t>(rows.size()), [] { return false; });
+  }
+
+  [[nodiscard]] static std::uint64_t slot_of(std::size_t row) { return 2 * row + 1; }
+  [[nodiscard]] static std::size_t row_of(std::uint64_t slot) { return (slot - 1) / 2; }
+
+  [[nodiscard]] double distance(const std::vector<float>& a, const std::vector<float>& b) const {
+    double sum = 0.0;
+    for (std::uint32_t i = 0; i < dim; ++i) {
+      const double apart = static_cast<double>(a[i]) - static_cast<double>(b[i]);
+      sum += apart * apart;
+    }
+    return sum;
+  }
+
+  // The k nearest rows that `alive` says yes to.
+  template <typename Alive>
+  [[nodiscard]] std::vector<std::size_t> nearest(const std::vector<float>& query, std::size_t k,
+                                                 const Alive& alive) const {
+    std::vector<std::pair<double, std::size_t>> all;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      if (alive(i)) all.emplace_back(distance(query, rows[i]), i);
+    }
+    std::sort(all.begin(), all.end());
+    std::vector<std::size_t> best;
+    for (std::size_t i = 0; i < std::min(k, all.size()); ++i) best.push_back(all[i].second);
+    return best;
+  }
+
+  std::uint32_t dim;
+  engine::RowShape shape;
+  std::vector<std::vector<float>> rows;
+};
+
+// Finds rows of a graph by a walk.
+class GraphWalker {
+ public:
+  explicit GraphWalker(const engine::Graph& graph)
+      : graph_(graph),
+        codes_(graph.axes().record_bytes()),
+        scratch_(graph.axes().scratch_floats()) {}
+
+  // Rows that a walk finds, nearest by the estimate first.
+  std::vector<std::size_t> walk(const std::vector<float>& query, std::uint32_t ef) {
+    engine::GraphProbe probe;
+    graph_.axes().make_probe(query.data(), scratch_.data(),
+                             reinterpret_cast<std::int8_t*>(codes_.data()), probe);
+    const engine::ReadEpochs::Reading reading(graph_.epochs);
+    beam_.walk(graph_, probe, {ef, UINT32_MAX});
+    std::vector<std::size_t> found;
+    for (const engine::Near& near : beam_.found()) {
+      found.push_back(GraphData::row_of(graph_.slot(near.node)));
+    }
+    return found;
+  }
+
+  engine::Beam& beam() { return beam_; }
+
+ private:
+  const engine::Graph& graph_;
+  engine::AlignedBuffer codes_;
+  std::vector<float> scratch_;
+  engine::Beam beam_;
+};
+
+}  // namespace vecserve::test

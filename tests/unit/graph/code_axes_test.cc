@@ -1,0 +1,125 @@
+// Checks engine/graph/code_axes: that scores order rows as their distances do, for every metric and
+// type of axes, and that numbers out of range do no harm. The test's thread. Always holds:
+// distances are computed here, in doubles.
+#include "engine/graph/code_axes.h"
+
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <limits>
+
+#include "tests/support/graph_data.h"
+
+namespace {
+
+using namespace vecserve;
+using namespace vecserve::engine;
+using namespace vecserve::test;
+
+struct Coder {
+  explicit Coder(std::shared_ptr<const CodeAxes> axes_in)
+      : axes(std::move(axes_in)),
+        record(axes->record_bytes()),
+        codes(axes->record_bytes()),
+        scratch(axes->scratch_floats()) {}
+
+  // What the codes say of the squared distance.
+  float between(const std::vector<float>& query, const std::vector<float>& row) {
+    auto* const bytes = reinterpret_cast<std::uint8_t*>(record.data());
+    axes->encode(row.data(), scratch.data(), bytes);
+    GraphProbe probe;
+    const float square = axes->make_probe(query.data(), scratch.data(),
+                                          reinterpret_cast<std::int8_t*>(codes.data()), probe);
+    const std::uint8_t* const one = bytes;
+    float score = 0.0f;
+    axes->kernels().score(probe, &one, 1, &score);
+    return square + score;
+  }
+
+  std::shared_ptr<const CodeAxes> axes;
+  AlignedBuffer record;
+  AlignedBuffer codes;
+  std::vector<float> scratch;
+};
+
+TEST_CASE("code axes: an estimate is near the squared distance") {
+  for (const std::uint32_t dim : {1U, 3U, 16U, 52U, 53U, 100U, 300U}) {
+    CAPTURE(dim);
+    const GraphData data(dim, 400, 3);
+    Coder coder(data.axes());
+    CHECK(coder.axes->axis_count() + kGraphTailBytes <= coder.axes->record_bytes());
+    double off = 0.0;
+    double all = 0.0;
+    for (std::size_t i = 0; i + 1 < 200; ++i) {
+      const double wanted = data.distance(data.rows[i], data.rows[i + 1]);
+      off += std::fabs(static_cast<double>(coder.between(data.rows[i], data.rows[i + 1])) - wanted);
+      all += wanted;
+    }
+    CHECK(off < 0.1 * all);
+  }
+}
+
+TEST_CASE("code axes: a node asked for is as near to others as its row is") {
+  const GraphData data(100, 300, 4);
+  Coder coder(data.axes());
+  std::vector<std::uint8_t> one(coder.axes->record_bytes());
+  for (std::size_t i = 0; i < 20; ++i) {
+    coder.axes->encode(data.rows[i].data(), coder.scratch.data(), one.data());
+    GraphProbe by_row;
+    GraphProbe by_node;
+    AlignedBuffer other(coder.axes->record_bytes());
+    auto* const row_codes = reinterpret_cast<std::int8_t*>(coder.codes.data());
+    auto* const node_codes = reinterpret_cast<std::int8_t*>(other.data());
+    const float square =
+        coder.axes->make_probe(data.rows[i].data(), coder.scratch.data(), row_codes, by_row);
+    CHECK(coder.axes->make_probe(one.data(), node_codes, by_node) == square);
+    CHECK(by_node.bias == by_row.bias);
+    CHECK(by_node.twice_scale == by_row.twice_scale);
+    CHECK(by_node.twice_left == Approx(by_row.twice_left));
+  }
+}
+
+TEST_CASE("code axes: dot orders rows by their product with the query, cosine by their angle") {
+  for (const Metric metric : {Metric::dot, Metric::cosine}) {
+    const GraphData data(40, 300, 5, metric);
+    Coder coder(data.axes());
+    std::uint32_t wrong = 0;
+    for (std::size_t i = 0; i + 2 < 200; ++i) {
+      const auto& query = data.rows[i];
+      const auto product = [&](const std::vector<float>& row) {
+        double sum = 0.0;
+        double square = 0.0;
+        for (std::uint32_t c = 0; c < data.dim; ++c) {
+          sum += static_cast<double>(query[c]) * static_cast<double>(row[c]);
+          square += static_cast<double>(row[c]) * static_cast<double>(row[c]);
+        }
+        return metric == Metric::dot ? sum : sum / std::sqrt(square);
+      };
+      const auto& a = data.rows[i + 1];
+      const auto& b = data.rows[i + 2];
+      const bool nearer = product(a) > product(b);
+      wrong += nearer != (coder.between(query, a) < coder.between(query, b)) ? 1U : 0U;
+    }
+    CHECK(wrong < 20);
+  }
+}
+
+TEST_CASE("code axes: numbers out of range stand far away and stay numbers") {
+  const GraphData data(30, 300, 6);
+  Coder coder(data.axes());
+  for (const float value : {1e30f, -1e30f, std::numeric_limits<float>::max()}) {
+    std::vector<float> giant = data.rows[0];
+    giant[3] = value;
+    CHECK(std::isfinite(coder.between(giant, data.rows[1])));
+    CHECK(coder.between(data.rows[1], giant) > 1e30f);
+    CHECK(std::isfinite(coder.between(giant, giant)));
+  }
+  CHECK(std::isfinite(coder.between(std::vector<float>(30, 0.0f), std::vector<float>(30, 0.0f))));
+}
+
+TEST_CASE("code axes: serves what has a distance and is not too wide") {
+  CHECK(CodeAxes::serves(RowShape::make(Metric::l2, ScalarType::f16, kGraphDimMax)));
+  CHECK_FALSE(CodeAxes::serves(RowShape::make(Metric::l2, ScalarType::f32, kGraphDimMax + 1)));
+  CHECK_FALSE(CodeAxes::serves(RowShape::make(Metric::hamming, ScalarType::bit, 64)));
+}
+
+}  // namespace
