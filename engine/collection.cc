@@ -41,6 +41,12 @@ CollectionStats gather_stats(const engine::CollectionCore& core) {
   const std::shared_ptr<const engine::RowSet> rows = core.snapshot();
   stats.name = core.name;
   stats.options = core.options;
+  if (const auto graph = core.graphs.graph(); graph != nullptr) {
+    stats.graph_bytes = graph->bytes();
+    stats.rows_linked = graph->live();
+    stats.rows_unlinked = core.graphs.tail();
+    stats.graph_measured = core.graphs.effort() != nullptr;
+  }
   stats.rows = rows->live_count();
   stats.rows_dead = rows->row_count() - rows->live_count();
   stats.blocks = rows->block_count();

@@ -12,6 +12,7 @@
 #include <shared_mutex>
 #include <string>
 
+#include "engine/graph_state.h"
 #include "engine/id_index.h"
 #include "engine/rows/row_set.h"
 #include "engine/rows/row_shape.h"
@@ -60,6 +61,9 @@ class CollectionCore {
   mutable Tallies tallies;
   // counters.next_slot for those who may not read counters; trails it by a publication at most.
   std::atomic<std::uint64_t> slots{0};
+
+  // See there for who may touch what.
+  mutable GraphState graphs;
 
   // -- The background thread only
   // ------------------------------------------------------------------ The axes of the sketches,

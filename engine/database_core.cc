@@ -108,6 +108,8 @@ DatabaseCore::DatabaseCore(std::string path, std::shared_ptr<Runtime> runtime, C
     mirror_keeper_ = std::make_unique<Background>(
         kMirrorPeriod, [pass](const Background::Stopping&) { pass(); }, pass);
   }
+  graphs_ =
+      std::make_unique<GraphThread>([this] { return collections(); }, runtime_->pool.threads());
 }
 
 // Loaded blocks have only their vectors, so that opening waits for nothing else; until all blocks
@@ -308,6 +310,9 @@ Status DatabaseCore::close() {
     return {};
   }
   closing_.store(true);
+  if (graphs_ != nullptr) {
+    graphs_->stop();
+  }
   if (background_ != nullptr) {
     background_->stop();
   }

@@ -12,6 +12,7 @@
 
 #include "engine/background.h"
 #include "engine/database_testing.h"
+#include "engine/graph_thread.h"
 #include "engine/load.h"
 #include "engine/runtime.h"
 #include "vecserve/database.h"
@@ -62,6 +63,7 @@ class DatabaseCore {
   std::atomic<bool> closing_{false};  // background work is to end
   std::unique_ptr<Background> background_;
   std::unique_ptr<Background> mirror_keeper_;  // null without a GPU
+  std::unique_ptr<GraphThread> graphs_;
 };
 
 }  // namespace vecserve::engine

@@ -23,6 +23,23 @@ struct SearchPlan {
 
 [[nodiscard]] SearchPlan plan_search(const PlanInput& input);
 
+// Whether an approximate search walks through the graph, from what both ways are known to cost.
+struct GraphPlanInput {
+  std::uint64_t rows = 0;           // in the graph and past the watermark, dead ones included
+  std::uint64_t tail_rows = 0;      // of these, past the watermark: scanned either way
+  std::uint64_t eligible_rows = 0;  // that pass live bits, expiry and filter
+  std::uint64_t row_bytes = 0;
+  std::uint32_t ef = 0;
+};
+
+struct GraphPlan {
+  bool walk = false;
+  bool filtered = false;        // rows that do not match are in the way of the others
+  std::uint32_t steps_max = 0;  // a walk that took more would have been slower than the scan
+};
+
+[[nodiscard]] GraphPlan plan_graph(const GraphPlanInput& input);
+
 // Whether the blocks of a collection get a coarse plane.
 [[nodiscard]] bool wants_coarse_plane(const RowShape& shape, Planes planes);
 

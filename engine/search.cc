@@ -28,6 +28,9 @@ struct SearchCall {
   std::string_view filter;
   bool with_payload = false;
   bool with_vector = false;
+  double recall = 1.0;
+  std::uint32_t ef = 0;
+  bool measured = false;  // by graph_effort
   StopCheck stop;
 };
 
@@ -65,13 +68,14 @@ class Search {
     VECSERVE_TRY(make_masks());
     VECSERVE_TRY(make_queries());
     result_.stages.prepare_ns = timer.lap();
-    VECSERVE_TRY(scan(lane_.queries));
-    const std::string_view backend = lane_.result.backend;
-    result_.backend = backend.empty() ? core_.runtime->lanes.backend() : backend;
+    choose_graph();
+    VECSERVE_TRY(graph_ != nullptr ? walk() : scan(lane_.queries));
+    name_backend();
     result_.stages.scan_ns = timer.lap();
     VECSERVE_TRY(decide(timer));
     fetch();
     result_.stages.fetch_ns = timer.lap();
+    if (call_.measured) return {};
     core_.tallies.searches.fetch_add(queries_.size(), std::memory_order_relaxed);
     core_.tallies.search_reruns.fetch_add(result_.reruns, std::memory_order_relaxed);
     return {};
@@ -174,7 +178,7 @@ class Search {
     return {};
   }
 
-  Status scan(std::span<const ScanQuery> queries) {
+  ScanRequest request_for(std::span<const ScanQuery> queries) const {
     PlanInput input;
     input.eligible_rows = eligible_max_;
     input.row_bytes = core_.shape.stride;
@@ -188,12 +192,105 @@ class Search {
     request.queries = queries;
     request.stop = &call_.stop;
     request.threads = plan_search(input).threads;
-    VECSERVE_TRY(lane_.scanner->scan(request, lane_.result));
-    result_.reads.sketch += lane_.result.counts.sketch;
-    result_.reads.sketch_fine += lane_.result.counts.sketch_fine;
-    result_.reads.coarse += lane_.result.counts.coarse;
-    result_.reads.full += lane_.result.counts.full;
+    return request;
+  }
+
+  void count_reads(const ScanCounts& counts) {
+    result_.reads.sketch += counts.sketch;
+    result_.reads.sketch_fine += counts.sketch_fine;
+    result_.reads.coarse += counts.coarse;
+    result_.reads.full += counts.full;
+  }
+
+  Status scan(std::span<const ScanQuery> queries) {
+    VECSERVE_TRY(lane_.scanner->scan(request_for(queries), lane_.result));
+    count_reads(lane_.result.counts);
     return lane_.result.stopped || call_.stop.stop() ? stopped(call_) : Status();
+  }
+
+  // An approximate search walks through the graph where there is one, unless a scan is faster.
+  void choose_graph() {
+    if (call_.ranged || (call_.recall >= 1.0 && call_.ef == 0)) return;
+    GraphState& state = core_.graphs;
+    if (!call_.measured) {
+      state.wanted.store(true, std::memory_order_relaxed);
+      for (const ScanQuery& query : lane_.queries) {
+        if (query.f32 != nullptr) state.queries.keep({query.f32, core_.shape.dim});
+      }
+    }
+    std::shared_ptr<Graph> graph = state.graph();
+    if (graph == nullptr) return;
+    const auto effort = state.effort();
+    if (effort == nullptr && call_.ef == 0) return;
+    // Read after the snapshot was pinned: rows of it below the mark that are alive are nodes.
+    graph_from_ = graph->watermark.load(std::memory_order_acquire);
+    GraphPlanInput input;
+    input.tail_rows = rows_from(*rows_, graph_from_);
+    input.rows = graph->live() + input.tail_rows;
+    input.eligible_rows = eligible_max_;
+    input.row_bytes = core_.shape.stride;
+    for (std::size_t q = 0; q < queries_.size(); ++q) {
+      const std::uint32_t k = lane_.wanted[q];
+      input.ef = std::max(input.ef,
+                          call_.ef != 0 ? std::max(call_.ef, k) : effort->ef_for(call_.recall, k));
+      result_.recall =
+          std::min(result_.recall, effort == nullptr ? 0.0 : effort->recall_of(input.ef, k));
+    }
+    graph_plan_ = plan_graph(input);
+    ef_ = input.ef;
+    if (graph_plan_.walk) {
+      graph_ = std::move(graph);
+    } else {
+      result_.recall = 1.0;
+    }
+  }
+
+  Status walk() {
+    ScanResult& found = lane_.result;
+    found.queries.resize(std::max(found.queries.size(), lane_.queries.size()));
+    found.counts = {};
+    GraphRequest request;
+    request.graph = graph_.get();
+    request.rows = rows_.get();
+    request.ef = ef_;
+    request.coarse = &coarse_kernels_for(kernel_name(core_.runtime->kernels).data());
+    request.steps_max = graph_plan_.steps_max;
+    request.filtered = graph_plan_.filtered;
+    for (std::size_t q = 0; q < lane_.queries.size(); ++q) {
+      const ScanQuery& query = lane_.queries[q];
+      if (call_.stop.stop()) return stopped(call_);
+      if (!lane_.graph.search(request, query, lane_.masks[query.mask], found.queries[q])) {
+        // Too few rows that match lie where it walked.
+        graph_ = nullptr;
+        result_.recall = 1.0;
+        return scan(lane_.queries);
+      }
+      result_.reads.graph += lane_.graph.scored();
+      if (found.queries[q].list.size() < lane_.wanted[q] && !request.filtered) {
+        // Dead rows were in the way: walk on until there are enough that are not.
+        GraphRequest on = request;
+        on.filtered = true;
+        on.steps_max = UINT32_MAX;
+        static_cast<void>(lane_.graph.search(on, query, lane_.masks[query.mask], found.queries[q]));
+        result_.reads.graph += lane_.graph.scored();
+      }
+    }
+    return scan_tail();
+  }
+
+  // Rows that came since the graph was last brought forward.
+  Status scan_tail() {
+    if (!lane_.tail.cut(request_for(lane_.queries), *rows_, graph_from_)) return {};
+    VECSERVE_TRY(lane_.scanner->scan(lane_.tail.request(), lane_.tail_result));
+    count_reads(lane_.tail_result.counts);
+    if (lane_.tail_result.stopped) return stopped(call_);
+    for (std::size_t q = 0; q < lane_.queries.size(); ++q) {
+      for (Candidate candidate : lane_.tail_result.queries[q].list) {
+        candidate.block += lane_.tail.first_block();
+        lane_.result.queries[q].list.push_back(candidate);
+      }
+    }
+    return {};
   }
 
   // Scores the candidates; what is not proven exact goes through the scanner once more, this time
@@ -208,7 +305,9 @@ class Search {
       result_.reads.full += lane_.result.queries[q].list.size();
       const Decision decision = rescore(core_.shape, lane_.blocks, lane_.queries[q],
                                         lane_.wanted[q], lane_.result.queries[q], lane_.best[q]);
-      if (!decision.certified) {
+      if (graph_ != nullptr) {
+        result_.certified[q] = 0;
+      } else if (!decision.certified) {
         ScanQuery again = lane_.queries[q];
         again.limit = decision.limit;
         again.want = std::numeric_limits<std::uint32_t>::max();
@@ -255,6 +354,17 @@ class Search {
     result_.rows_visible = rows_->live_count();
   }
 
+  // What proposed the first candidates.
+  void name_backend() {
+    const std::string_view backend = lane_.result.backend;
+    if (graph_ != nullptr) {
+      result_.backend = "graph/";
+      result_.backend += graph_->axes().kernels().name;
+    } else {
+      result_.backend = backend.empty() ? core_.runtime->lanes.backend() : backend;
+    }
+  }
+
   void fetch_row(const Scored& scored, Neighbor& neighbor) const {
     const RowBlock& block = *rows_->view(scored.block).block;
     neighbor.id = block.id(scored.position).to_id();
@@ -277,12 +387,17 @@ class Search {
   SearchResult& result_;
   std::shared_ptr<const RowSet> rows_;
   std::uint64_t eligible_max_ = 0;
+  std::shared_ptr<Graph> graph_;  // null: the answer is exact
+  std::uint64_t graph_from_ = 0;  // slots from here on are not in it
+  std::uint32_t ef_ = 0;
+  GraphPlan graph_plan_;
 };
 
 Status run_search(const CollectionCore& core, const SearchCall& call,
                   std::span<const Query> queries, SearchResult& result) {
   VECSERVE_TRY(core.usable());
   result.reruns = 0;
+  result.recall = 1.0;
   result.stages = {};
   if (call.stop.stop()) {
     return stopped(call);
@@ -302,7 +417,18 @@ Status search_collection(const CollectionCore& core, std::span<const Query> quer
   call.filter = options.filter;
   call.with_payload = options.with_payload;
   call.with_vector = options.with_vector;
+  call.recall = options.recall;
+  call.ef = options.ef;
   call.stop = StopCheck(options.deadline, options.cancel.get());
+  return run_search(core, call, queries, result);
+}
+
+Status search_for_measure(const CollectionCore& core, std::span<const Query> queries,
+                          const SearchOptions& options, SearchResult& result) {
+  SearchCall call;
+  call.k = options.k;
+  call.ef = options.ef;
+  call.measured = true;
   return run_search(core, call, queries, result);
 }
 

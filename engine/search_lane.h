@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "engine/base/aligned_buffer.h"
+#include "engine/graph/graph_search.h"
 #include "engine/scan/rescore.h"
 #include "engine/scan/scanner.h"
 
@@ -34,6 +35,9 @@ struct SearchLane {
   std::vector<std::uint32_t> rerun_of;  // which query each re-run belongs to
   std::vector<std::uint32_t> wanted;    // k of each query
   ScanResult result;
+  GraphSearch graph;
+  GraphTail tail;
+  ScanResult tail_result;
   std::vector<std::vector<Scored>> best;  // per query
 };
 

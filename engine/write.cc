@@ -35,6 +35,7 @@ Result<WriteResult> submit(WriteOp& op) {
     nothing.durability = runtime.options.durability;
     return nothing;
   }
+  static_cast<void>(op.core->graphs.slow_writer());
   runtime.committer.submit(op);
   if (!op.status.ok()) {
     return op.status;

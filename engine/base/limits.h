@@ -11,6 +11,7 @@ namespace vecserve::engine::limits {
 // What callers may ask for.
 inline constexpr std::uint32_t dim_max = 65'536;                      // coordinates of a vector
 inline constexpr std::uint32_t k_max = 65'536;                        // neighbours of one query
+inline constexpr std::uint32_t ef_max = 65'536;                       // beam of a walk
 inline constexpr std::uint32_t queries_max = 65'536;                  // queries of one search call
 inline constexpr std::uint32_t range_rows_max = 10'000'000;           // answers of one range search
 inline constexpr std::uint32_t batch_rows_max = 1'000'000;            // rows of one write

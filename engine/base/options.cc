@@ -140,6 +140,12 @@ Status SearchOptions::validate() const {
   if (k == 0 || k > limits::k_max) {
     return out_of_range("k", "between 1 and 65536");
   }
+  if (!(recall > 0.0 && recall <= 1.0)) {
+    return out_of_range("recall", "above 0 and at most 1");
+  }
+  if (ef > limits::ef_max) {
+    return out_of_range("ef", "between 0 and 65536");
+  }
   return validate_filter(filter);
 }
 

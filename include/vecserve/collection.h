@@ -53,6 +53,7 @@ struct SearchReads {
   std::uint64_t sketch = 0;       // the first 16 axes of a sketch
   std::uint64_t sketch_fine = 0;  // all axes, for rows that the first did not rule out
   std::uint64_t coarse = 0;       // eight bits a coordinate
+  std::uint64_t graph = 0;        // codes of the graph, where a walk met them
   std::uint64_t full = 0;  // the vectors themselves, those that the reference scored included
 };
 
@@ -66,7 +67,8 @@ struct SearchResult {
   std::vector<std::uint8_t> truncated;  // per query, 1: a range search met its limit
   std::uint32_t reruns = 0;             // queries that were scanned again with more slack
   std::uint64_t rows_visible = 0;       // live rows of the snapshot
-  std::string backend;                  // the scanner that proposed, such as "cpu/avx512"
+  std::string backend;                  // what proposed, such as "cpu/avx512" or "graph/vnni"
+  double recall = 1.0;                  // of an approximate answer: what is expected of it
   SearchStages stages;
   SearchReads reads;
 
@@ -87,6 +89,10 @@ struct CollectionStats {
   std::uint64_t coarse_bytes = 0;      // memory of the coarse plane, where it is there already
   std::uint64_t sketch_bytes = 0;      // memory of the sketches
   std::uint64_t rows_sketched = 0;     // dead ones included; the others are scanned without
+  std::uint64_t graph_bytes = 0;       // memory of the graph, codes included
+  std::uint64_t rows_linked = 0;       // rows that are in the graph
+  std::uint64_t rows_unlinked = 0;     // rows that are scanned beside it, dead ones included
+  bool graph_measured = false;         // what effort gives what recall is known from queries
   std::uint64_t rows_surveyed = 0;     // there were so many when planes were last looked after
   std::uint64_t payload_bytes = 0;     // memory of payload texts and columns
   std::uint64_t index_bytes = 0;       // memory of ids and positions
@@ -161,6 +167,7 @@ class VECSERVE_API Collection {
   // The k nearest rows of each query that match its filter, exactly: fewer than k only when fewer
   // match. All queries of a batch see the same rows; a batch costs far less than its queries one
   // by one. On an error `result` holds nothing of use. At most 65,536 queries.
+  // SearchOptions::recall and ef ask for approximate answers instead, which are not certified.
   [[nodiscard]] Status search(std::span<const Query> queries, const SearchOptions& options,
                               SearchResult& result) const;
   [[nodiscard]] Result<SearchResult> search(std::span<const Query> queries,

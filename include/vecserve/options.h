@@ -165,6 +165,17 @@ struct VECSERVE_API SearchOptions {
   std::string filter{};       // only rows that match; "": every row
   bool with_payload = false;  // fill Neighbor::payload
   bool with_vector = false;   // fill Neighbor::vector
+
+  // Approximate answers, from a graph over the rows, in a fraction of the time. Either the share of
+  // the true answers that is wanted, such as 0.95: the collection knows from samples what effort
+  // that takes; 1: the exact answer. Or the effort itself: how many near rows a walk keeps in
+  // sight, 1 to 65,536; 0: by `recall`. The first such search has the graph made, in the
+  // background; until it is there, and wherever that is faster, answers are exact. Metrics l2, dot
+  // and cosine up to 4,096 dimensions; others are exact, and so are those of a server, which is not
+  // told.
+  double recall = 1.0;
+  std::uint32_t ef = 0;
+
   Deadline deadline = kNoDeadline;
   std::shared_ptr<const CancelToken> cancel{};
 

@@ -51,4 +51,27 @@ TEST_CASE("plan: more candidates are wanted than answers, for every k", "[engine
   CHECK(candidates_wanted(UINT32_MAX) == UINT32_MAX);
 }
 
+GraphPlan graph_plan(std::uint64_t rows, std::uint64_t tail, std::uint64_t eligible,
+                     std::uint32_t ef) {
+  return plan_graph({rows, tail, eligible, 3'136, ef});
+}
+
+TEST_CASE("plan: a graph is walked where that is less work than a scan", "[engine]") {
+  CHECK(graph_plan(60'000, 0, 60'000, 20).walk);
+  CHECK_FALSE(graph_plan(60'000, 0, 60'000, 20).filtered);
+  CHECK(graph_plan(60'000, 0, 60'000, 20).steps_max > 1'000);
+  CHECK_FALSE(graph_plan(200, 0, 200, 20).walk);
+  CHECK_FALSE(graph_plan(60'000, 0, 60'000, 50'000).walk);
+  CHECK_FALSE(graph_plan(60'000, 60'000, 60'000, 20).walk);
+  CHECK(graph_plan(1'000'000, 1'000, 990'000, 100).walk);
+}
+
+TEST_CASE("plan: a filter is walked through while enough rows match", "[engine]") {
+  const GraphPlan half = graph_plan(1'000'000, 0, 500'000, 50);
+  CHECK(half.walk);
+  CHECK(half.filtered);
+  CHECK_FALSE(graph_plan(1'000'000, 0, 200, 50).walk);
+  CHECK_FALSE(graph_plan(1'000'000, 0, 0, 50).walk);
+}
+
 }  // namespace

@@ -1,0 +1,76 @@
+// Checks engine/graph_effort: that effort is measured once a graph is there, with rows first and
+// with queries when there are enough, and not again while it holds. The test's thread, beside the
+// database's own. Always holds: measuring counts no searches.
+#include "engine/graph_effort.h"
+
+#include <catch2/catch.hpp>
+
+#include "engine/graph_keeper.h"
+#include "engine/search.h"
+#include "tests/support/dice.h"
+#include "tests/support/store/engine_fixture.h"
+
+namespace {
+
+using namespace vecserve;
+using namespace vecserve::engine;
+using namespace vecserve::test;
+
+constexpr std::uint32_t kDim = 16;
+
+std::vector<float> vector_of(std::uint64_t id) {
+  Dice dice(id);
+  std::vector<float> vector(kDim);
+  for (float& value : vector) value = static_cast<float>(dice.below(1000)) * 0.01f;
+  return vector;
+}
+
+TEST_CASE("graph effort: measured with rows, then with queries, then left alone") {
+  Engine engine;
+  CollectionOptions options;
+  options.dim = kDim;
+  const CorePtr core = engine.create("c", options);
+  std::vector<OwnedRow> rows;
+  for (std::uint64_t id = 0; id < 12'000; ++id) rows.push_back({id, vector_of(id)});
+  REQUIRE(upsert(core, rows).ok());
+  core->graphs.wanted = true;
+  for (;;) {
+    const Result<bool> more = keep_graph(core, 1, [] { return false; });
+    REQUIRE(more.ok());
+    if (!*more) break;
+  }
+  const auto by_rows = core->graphs.effort();
+  REQUIRE(by_rows != nullptr);
+  CHECK(core->tallies.searches.load() == 0);
+  double before = 0.0;
+  for (const EffortPoint& point : by_rows->points()) {
+    CHECK(point.recall >= before);
+    before = point.recall;
+  }
+  CHECK(before > 0.95);
+
+  SearchOptions near;
+  near.recall = 0.9;
+  for (std::uint64_t q = 0; q < 300; ++q) {
+    const std::vector<float> vector = vector_of(100'000 + q);
+    const Query query(vector);
+    SearchResult result;
+    REQUIRE(search_collection(*core, {&query, 1}, near, result).ok());
+  }
+  CHECK(core->graphs.queries.seen() == 300);
+  for (;;) {
+    const Result<bool> more = keep_graph(core, 1, [] { return false; });
+    REQUIRE(more.ok());
+    if (!*more) break;
+  }
+  const std::lock_guard lock(core->graphs.keeping_mutex);
+  CHECK(core->graphs.keeping.from_queries);
+  CHECK(core->tallies.searches.load() == 300);
+  const auto by_queries = core->graphs.effort();
+  const Result<bool> again = keep_effort(*core, *core->graphs.graph(), [] { return false; });
+  REQUIRE(again.ok());
+  CHECK_FALSE(*again);
+  CHECK(core->graphs.effort() == by_queries);
+}
+
+}  // namespace

@@ -1,0 +1,231 @@
+// Checks engine/graph_keeper: when a graph is begun, that the watermark moves over all rows, that
+// new rows are found before and after they are linked, that dead ones go, and that filters and
+// every metric work. Passes are run here, beside those of the database's own thread. Always holds:
+// answers are compared with the exact ones of the same collection.
+#include "engine/graph_keeper.h"
+
+#include <catch2/catch.hpp>
+
+#include "engine/search.h"
+#include "tests/support/dice.h"
+#include "tests/support/store/engine_fixture.h"
+
+namespace {
+
+using namespace vecserve;
+using namespace vecserve::engine;
+using namespace vecserve::test;
+
+constexpr std::uint32_t kDim = 24;
+
+// As few as a walk is worth it for.
+#if defined(VECSERVE_SANITIZED) && VECSERVE_SANITIZED
+constexpr std::uint64_t kMany = 8'000;
+constexpr int kRounds = 2;
+#else
+constexpr std::uint64_t kMany = 20'000;
+constexpr int kRounds = 6;
+#endif
+
+CollectionOptions small(Metric metric = Metric::l2) {
+  CollectionOptions options;
+  options.dim = kDim;
+  options.metric = metric;
+  options.fields = {{"n", FieldType::number}};
+  return options;
+}
+
+std::vector<float> vector_of(std::uint64_t id) {
+  Dice dice(id);
+  std::vector<float> vector(kDim);
+  for (float& value : vector) value = static_cast<float>(dice.below(1000)) * 0.01f;
+  const std::uint64_t cluster = id % 17;
+  for (std::uint32_t i = 0; i < kDim; ++i) {
+    vector[i] += static_cast<float>((cluster * (i + 3)) % 29);
+  }
+  return vector;
+}
+
+void add(const CorePtr& core, std::uint64_t first, std::uint64_t count) {
+  std::vector<OwnedRow> rows;
+  for (std::uint64_t id = first; id < first + count; ++id) {
+    rows.push_back({id, vector_of(id), "{\"n\":" + std::to_string(id % 100) + "}", 0});
+  }
+  REQUIRE(upsert(core, rows).ok());
+}
+
+void settle(const CorePtr& core) {
+  for (;;) {
+    const Result<bool> more = keep_graph(core, 2, [] { return false; });
+    REQUIRE(more.ok());
+    if (!*more) return;
+  }
+}
+
+SearchResult ask(const CorePtr& core, const std::vector<Query>& queries, SearchOptions options) {
+  SearchResult result;
+  REQUIRE(search_collection(*core, queries, options, result).ok());
+  return result;
+}
+
+double recall(const CorePtr& core, SearchOptions options, std::string_view backend = "graph/") {
+  std::vector<std::vector<float>> vectors;
+  for (std::uint64_t q = 0; q < 50; ++q) vectors.push_back(vector_of(1'000'000 + q));
+  const std::vector<Query> queries(vectors.begin(), vectors.end());
+  const SearchResult found = ask(core, queries, options);
+  CHECK(found.backend.substr(0, backend.size()) == backend);
+  SearchOptions exactly = options;
+  exactly.ef = 0;
+  exactly.recall = 1.0;
+  const SearchResult exact = ask(core, queries, exactly);
+  std::size_t right = 0;
+  std::size_t all = 0;
+  for (std::size_t q = 0; q < queries.size(); ++q) {
+    CHECK(found.certified[q] == (found.backend.starts_with("graph/") ? 0 : 1));
+    CHECK(exact.certified[q] == 1);
+    CHECK(found.of(q).size() == exact.of(q).size());
+    for (const Neighbor& wanted : exact.of(q)) {
+      ++all;
+      for (const Neighbor& neighbor : found.of(q)) right += neighbor == wanted ? 1U : 0U;
+    }
+  }
+  return static_cast<double>(right) / static_cast<double>(all);
+}
+
+SearchOptions with_ef(std::uint32_t ef) {
+  SearchOptions options;
+  options.ef = ef;
+  return options;
+}
+
+TEST_CASE("graph keeper: no graph before somebody asks, nor for few rows") {
+  Engine engine;
+  const CorePtr core = engine.create("c", small());
+  add(core, 0, 500);
+  settle(core);
+  CHECK(core->graphs.graph() == nullptr);
+  CHECK(recall(core, with_ef(50), "cpu/") == 1.0);
+  settle(core);
+  CHECK(core->graphs.graph() == nullptr);
+}
+
+TEST_CASE("graph keeper: every metric is walked, and nearly all is found") {
+  for (const Metric metric : {Metric::l2, Metric::dot, Metric::cosine}) {
+    Engine engine;
+    const CorePtr core = engine.create("c", small(metric));
+    add(core, 0, kMany);
+    core->graphs.wanted = true;
+    settle(core);
+    const auto graph = core->graphs.graph();
+    REQUIRE(graph != nullptr);
+    CHECK(graph->watermark.load() == kMany);
+    CHECK(check_graph(*graph).orphans == 0);
+    CHECK(recall(core, with_ef(80)) > 0.95);
+  }
+}
+
+TEST_CASE("graph keeper: a recall target is met and told") {
+  Engine engine;
+  const CorePtr core = engine.create("c", small());
+  add(core, 0, kMany);
+  core->graphs.wanted = true;
+  settle(core);
+  REQUIRE(core->graphs.effort() != nullptr);
+  SearchOptions options;
+  options.recall = 0.9;
+  CHECK(recall(core, options) > 0.85);
+  const std::vector<float> one = vector_of(5);
+  const SearchResult result = ask(core, {Query(one)}, options);
+  CHECK(result.recall >= 0.89);
+  CHECK(result.recall < 1.0);
+  CHECK(result.reads.graph > 0);
+}
+
+TEST_CASE("graph keeper: rows are found before they are linked, and dead ones never") {
+  Engine engine;
+  const CorePtr core = engine.create("c", small());
+  add(core, 0, kMany);
+  core->graphs.wanted = true;
+  settle(core);
+  const std::lock_guard no_pass(core->graphs.keeping_mutex);
+  add(core, 30'000, 300);
+  std::vector<RowId> gone;
+  for (std::uint64_t id = 0; id < 1'000; ++id) gone.emplace_back(id * 3);
+  REQUIRE(erase(core, gone).ok());
+  for (std::uint64_t id = 30'000; id < 30'300; id += 7) {
+    const std::vector<float> vector = vector_of(id);
+    const SearchResult result = ask(core, {Query(vector)}, with_ef(20));
+    CHECK(result.backend.starts_with("graph/"));
+    CHECK(result.neighbors[0].id == RowId(id));
+  }
+  for (std::uint64_t id = 0; id < 3'000; id += 3) {
+    const std::vector<float> vector = vector_of(id);
+    const SearchResult result = ask(core, {Query(vector)}, with_ef(20));
+    for (const Neighbor& neighbor : result.neighbors) {
+      CHECK((neighbor.id.number() >= 3'000 || neighbor.id.number() % 3 != 0));
+    }
+  }
+}
+
+TEST_CASE("graph keeper: rows come and go, and every live one finds itself") {
+  Engine engine;
+  const CorePtr core = engine.create("c", small());
+  add(core, 0, 12'000);
+  core->graphs.wanted = true;
+  settle(core);
+  std::uint64_t next = 12'000;
+  for (int round = 0; round < kRounds; ++round) {
+    std::vector<RowId> gone;
+    for (std::uint64_t id = next - 12'000; id < next - 9'000; ++id) gone.emplace_back(id);
+    REQUIRE(erase(core, gone).ok());
+    add(core, next, 3'000);
+    next += 3'000;
+    settle(core);
+  }
+  const auto graph = core->graphs.graph();
+  const GraphCheck check = check_graph(*graph);
+  CHECK(check.orphans == 0);
+  CHECK(check.bad_links == 0);
+  CHECK(graph->nodes() < 20'000);
+  CHECK(graph->live() < 12'500);
+  std::uint32_t missed = 0;
+  for (std::uint64_t id = next - 12'000; id < next; id += 5) {
+    const std::vector<float> vector = vector_of(id);
+    missed += ask(core, {Query(vector)}, with_ef(60)).neighbors[0].id == RowId(id) ? 0U : 1U;
+  }
+  CHECK(missed == 0);
+  CHECK(recall(core, with_ef(80)) > 0.95);
+}
+
+TEST_CASE("graph keeper: filters give k rows whenever k match") {
+  Engine engine;
+  const CorePtr core = engine.create("c", small());
+  add(core, 0, kMany);
+  core->graphs.wanted = true;
+  settle(core);
+  for (const char* filter : {".n < 50", ".n < 10", ".n == 3", ".n > 1000"}) {
+    CAPTURE(filter);
+    SearchOptions options = with_ef(80);
+    options.filter = filter;
+    if (std::string_view(filter) == ".n > 1000") {
+      const std::vector<float> one = vector_of(5);
+      CHECK(ask(core, {Query(one)}, options).neighbors.empty());
+    } else {
+      CHECK(recall(core, options, "") > 0.95);
+    }
+  }
+}
+
+TEST_CASE("graph keeper: metrics without a graph are answered exactly") {
+  Engine engine;
+  CollectionOptions options;
+  options.dim = 64;
+  options.type = ScalarType::bit;
+  options.metric = Metric::hamming;
+  const CorePtr core = engine.create("bits", options);
+  core->graphs.wanted = true;
+  settle(core);
+  CHECK(core->graphs.graph() == nullptr);
+}
+
+}  // namespace
