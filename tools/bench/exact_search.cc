@@ -101,6 +101,8 @@ ExactRunner::ExactRunner(const Subject& subject, const Truth& truth, const Exact
     : subject_(subject), truth_(truth), case_(search) {
   const Dataset& data = subject.data();
   options_.k = search.k;
+  options_.ef = search.ef;
+  options_.recall = search.recall;
   if (search.buckets < kBuckets) options_.filter = ".bucket < " + std::to_string(search.buckets);
   // A batch may be larger than the set of queries; they are then asked several times.
   const std::size_t count = data.query_count() + search.batch;
@@ -158,7 +160,13 @@ void ExactRunner::check(std::size_t first) {
   figures_.scan_ns += stages.scan_ns;
   figures_.rescore_ns += stages.rescore_ns;
   figures_.other_ns += stages.prepare_ns + stages.fetch_ns;
-  figures_.use = plane_use(subject_, result_.backend);
+  figures_.reads.graph += result_.reads.graph;
+  figures_.backend = result_.backend;
+  figures_.told = result_.recall;
+  // Asks for statistics, which take longer than a walk.
+  if (case_.ef == 0 && case_.recall >= 1.0) {
+    figures_.use = plane_use(subject_, result_.backend);
+  }
 }
 
 void ExactRunner::round(double seconds) {

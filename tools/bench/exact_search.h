@@ -1,6 +1,6 @@
-// Measures exact search through the public API and compares every answer with the truth. Comes
-// after dataset and truth, used by bench_exact. Main thread; the database's own threads search.
-// Always holds: no answer that was timed goes unchecked, and checking is not timed.
+// Measures search, exact or approximate, through the public API and compares every answer with the
+// truth. Comes after dataset and truth, used by bench_exact. Main thread; the database's own
+// threads search. Always holds: no answer that was timed goes unchecked, and checking is not timed.
 #pragma once
 
 #include <cstdint>
@@ -57,6 +57,8 @@ struct ExactCase {
   std::uint32_t k = 10;
   std::uint32_t batch = 1;
   std::uint32_t buckets = kBuckets;  // the filter keeps buckets / kBuckets of the rows
+  std::uint32_t ef = 0;              // approximate, see SearchOptions
+  double recall = 1.0;
 };
 
 // What some rounds of one case came to.
@@ -75,6 +77,8 @@ struct ExactFigures {
   std::uint64_t other_ns = 0;  // inside the search, and neither of the two
   std::string first_wrong;
   PlaneUse use;
+  std::string backend;
+  double told = 1.0;  // recall that the last reply expected
 
   [[nodiscard]] double recall() const;
   [[nodiscard]] double share(std::size_t count) const;       // of the answers

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """How fast are others at the same search? Runs vecserve and its peers side by side.
 
-Canonical run: ./run bench peers --suite exact --data fashion-mnist. Every engine is a process of
+Canonical run: ./run bench peers --suite exact --data fashion-mnist, and --suite ann, where graphs
+are compared at recall 0.95, 0.99 and 0.999 by batches of 1,000 queries (no call of Python between
+them); ratio is then vecserve's qps by the best peer's at the same recall. Every engine is a process of
 its own with the same rows and queries, the same k and as many threads; they take turns, round by
 round, and the order turns too, so that a busy machine disturbs all alike. Each peer runs at its
 best: the fastest BLAS core type and the faster of its ways for each size of batch are found first.
@@ -31,6 +33,9 @@ RECALLS = [0.95, 0.99, 0.999]
 EFS = [10, 14, 20, 28, 40, 56, 80, 113, 160, 226, 320, 453, 640, 905, 1280, 1810, 2560]
 GRAPH_ROWS_MAX = 100_000  # building larger graphs takes long: name them in --engines
 PROBE_BATCH = 250
+GRAPHS = ("hnswlib", "faiss-hnsw", "usearch-hnsw")
+# As fine as it takes for no engine to have to search much harder than it needs to.
+ANN_EFS = sorted({round(10 * 1.1**i) for i in range(60)})
 
 
 def say(words: str) -> None:
@@ -121,7 +126,10 @@ class Comparison:
         data = ["--data", self.flags.data, "--folder", str(self.flags.out)]
         if self.flags.rows:
             data += ["--rows", str(self.flags.rows)]
-        return [str(self.flags.bench), *data, "--k", str(self.flags.k), *arguments]
+        program = self.flags.bench
+        if self.flags.suite == "ann" and "--export" not in arguments:
+            program = program.with_name("bench_ann")
+        return [str(program), *data, "--k", str(self.flags.k), *arguments]
 
     def worker(self, engine: str, core_type: str = "", setting: str = "") -> Peer:
         command = [sys.executable, str(HERE / "peers_worker.py"), engine]
@@ -159,9 +167,14 @@ class Comparison:
 
     def start_graph(self, engine: str) -> None:
         say(f"  building or loading {engine}")
-        peer = self.worker(engine)
+        ours = engine == OURS
+        if ours:
+            serve = self.bench("--threads", str(self.flags.threads), "--serve")
+            peer = Peer(OURS, serve, self.flags.threads)
+        else:
+            peer = self.worker(engine)
         found = []
-        for ef in EFS:
+        for ef in ANN_EFS if self.flags.suite == "ann" else EFS:
             if ef < self.flags.k:
                 continue
             peer.ask("ef", ef)
@@ -178,20 +191,23 @@ class Comparison:
         points = []
         for ef, recall in found:
             peer.ask("ef", ef)
-            speed = max(peer.ask(self.flags.k, 1, 0.2)["qps"] for _ in range(2))
+            speed = max(peer.ask(self.flags.k, self.flags.batch[0], 0.1)["qps"] for _ in range(2))
             points.append((recall, speed))
         self.curves[engine] = points
 
     def start_all(self) -> None:
         say(f"exporting {self.flags.data}")
         subprocess.run(self.bench("--export", str(self.folder)), check=True)
-        serve = self.bench("--threads", str(self.flags.threads), "--serve")
-        self.start(OURS, Peer(OURS, serve, self.flags.threads))
+        if self.flags.suite == "ann":
+            self.start_graph(OURS)
+        else:
+            serve = self.bench("--threads", str(self.flags.threads), "--serve")
+            self.start(OURS, Peer(OURS, serve, self.flags.threads))
         for engine in self.flags.engines:
             say(f"starting {engine}")
             if engine in ("faiss-flat", "numpy"):
                 self.start_with_best_blas(engine)
-            elif engine in ("hnswlib", "faiss-hnsw"):
+            elif engine in GRAPHS:
                 self.start_graph(engine)
             else:
                 name, _, setting = engine.partition("-")
@@ -225,11 +241,14 @@ class Comparison:
                         "threads": self.flags.threads,
                         "batch": batch,
                         **contestant.figures(batch),
+                        **{key: ready[key] for key in ("build_s", "memory_mib") if key in ready},
                         "cpu": cpu_model(),
                         "cores": os.cpu_count(),
                         "commit": self.flags.version,
                     }
                 )
+        if self.flags.suite == "ann":
+            add_ratios(lines)
         return lines
 
     def stop(self) -> None:
@@ -240,6 +259,8 @@ class Comparison:
 
     def write(self, lines: list[dict]) -> None:
         stem = f"peers-{self.folder.name}-{self.flags.threads}t"
+        if self.flags.suite == "ann":
+            return self.write_ann(lines, stem.replace("peers-", "peers-ann-", 1))
         out = self.flags.out
         (out / f"{stem}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
         (out / f"{stem}.md").write_text(table(lines))
@@ -260,6 +281,50 @@ class Comparison:
             title = f"{self.flags.data}: one query at a time, k = {self.flags.k}, {threads}"
             (out / f"{stem}-recall.svg").write_text(peers_plot.recall_plot(title, curves))
         say(f"tables and plots: {out}/{stem}*")
+
+
+    def write_ann(self, lines: list[dict], stem: str) -> None:
+        out = self.flags.out
+        (out / f"{stem}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        (out / f"{stem}.md").write_text(ann_table(lines))
+        title = f"{self.flags.data}: k = {self.flags.k}, {self.flags.threads} thread(s)"
+        (out / f"{stem}-recall.svg").write_text(peers_plot.recall_plot(title, self.curves))
+        say(f"tables and plots: {out}/{stem}*")
+
+
+def add_ratios(lines: list[dict]) -> None:
+    """What each engine's speed at a recall is to that of the best peer there."""
+    for line in lines:
+        line["engine"], _, wanted = line["engine"].partition("@")
+        line["recall_wanted"] = float(wanted)
+    for line in lines:
+        peers = [
+            other["qps"]
+            for other in lines
+            if other["engine"] != OURS and other["recall_wanted"] == line["recall_wanted"]
+        ]
+        line["ratio"] = line["qps"] / max(peers) if peers else None
+
+
+def ann_table(lines: list[dict]) -> str:
+    """One row per engine and recall; ratio is to the best peer at the same recall."""
+    first = lines[0]
+    rows = [
+        f"# {first['data']}, k = {first['k']}, threads = {first['threads']}, {first['cpu']}",
+        "",
+        "| recall wanted | engine | version | setting | recall | qps | noise | ratio | build s "
+        "| memory MiB |",
+        "|---:|---|---|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for line in sorted(lines, key=lambda line: (line["recall_wanted"], -line["qps"])):
+        ratio = f"{line['ratio']:.2f}" if line["ratio"] else ""
+        rows.append(
+            f"| {line['recall_wanted']} | {line['engine']} | {line['version']} "
+            f"| {line['setting']} | {line['recall']:.5f} | {line['qps']:.0f} "
+            f"| {line['noise']:.0%} | {ratio} | {line['build_s']:.1f} "
+            f"| {line['memory_mib']:.0f} |"
+        )
+    return "\n".join(rows) + "\n"
 
 
 def is_exact(line: dict) -> bool:
@@ -323,6 +388,11 @@ def commit() -> str:
 
 def default_engines(flags) -> list[str]:
     """All that are installed and make sense for this data."""
+    if flags.suite == "ann":
+        present = [name for name in GRAPHS if find_spec(name.partition("-")[0])]
+        for name in set(GRAPHS) - set(present):
+            say(f"not installed, left out: {name}")
+        return present
     engines = ["faiss-flat", "numpy", "usearch-f32", "usearch-f16"]
     if flags.data == "fashion-mnist":
         engines.append("usearch-i8")  # bytes hold this set exactly
@@ -337,12 +407,12 @@ def default_engines(flags) -> list[str]:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="vecserve and its peers, side by side")
-    parser.add_argument("--suite", choices=["exact"], default="exact")
+    parser.add_argument("--suite", choices=["exact", "ann"], default="exact")
     parser.add_argument("--data", default="fashion-mnist")
     parser.add_argument("--rows", type=int, default=0)
     parser.add_argument("--k", type=int, default=10)
     parser.add_argument("--threads", default="1")
-    parser.add_argument("--batch", default="1,10,250,1000")
+    parser.add_argument("--batch", default="", help="1,10,250,1000; of suite ann 1000")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.5, help="of a round, at least")
     parser.add_argument("--engines", default="", help="faiss-flat,usearch-f32,numpy,hnswlib,...")
@@ -350,6 +420,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--bench", type=pathlib.Path, default="build/bin/bench_exact")
     parser.add_argument("--out", type=pathlib.Path, default="build/bench")
     flags = parser.parse_args()
+    flags.batch = flags.batch or ("1000" if flags.suite == "ann" else "1,10,250,1000")
     flags.batch = [int(word) for word in flags.batch.split(",")]
     flags.engines = flags.engines.split(",") if flags.engines else default_engines(flags)
     flags.version = commit()
@@ -374,7 +445,7 @@ def main() -> None:
                 with open(flags.json, "a") as out:
                     out.write(text)
         else:
-            sys.stdout.write(table(lines))
+            sys.stdout.write(ann_table(lines) if flags.suite == "ann" else table(lines))
 
 
 if __name__ == "__main__":

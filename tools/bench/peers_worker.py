@@ -29,6 +29,7 @@ class Engine:
 
     name = ""
     exact = True
+    cost: dict = {}  # of a graph: build_s and memory_mib
 
     def __init__(self, rows: np.ndarray, threads: int, setting: str, cache: pathlib.Path):
         raise NotImplementedError
@@ -38,6 +39,22 @@ class Engine:
 
     def setting(self) -> str:
         return ""
+
+    def cached(self, path: pathlib.Path, build, load, save):
+        """An index from its file, or built and timed; what that took stands beside the file."""
+        notes = path.with_suffix(".json")
+        if not (path.exists() and notes.exists()):
+            start = time.perf_counter()
+            index = build()
+            seconds = time.perf_counter() - start
+            save(index, str(path))
+            notes.write_text(json.dumps({"build_s": seconds}))
+        else:
+            index = load(str(path))
+        self.cost = json.loads(notes.read_text())
+        # The file has what the memory has: vectors and lists.
+        self.cost["memory_mib"] = path.stat().st_size / (1 << 20)
+        return index
 
     def tune(self, batch: int) -> list[str]:
         """Choices worth trying for batches of this size; applied by use()."""
@@ -88,15 +105,20 @@ class FaissHnsw(Engine):
         import faiss
 
         self.faiss = faiss
-        path = cache / f"faiss-hnsw-{HNSW_M}-{HNSW_EF_CONSTRUCTION}.index"
-        if path.exists():
-            self.index = faiss.read_index(str(path))
-        else:
-            self.index = faiss.IndexHNSWFlat(rows.shape[1], HNSW_M)
-            self.index.hnsw.efConstruction = HNSW_EF_CONSTRUCTION
-            self.index.add(rows)
-            faiss.write_index(self.index, str(path))
         faiss.omp_set_num_threads(threads)
+
+        def build():
+            index = faiss.IndexHNSWFlat(rows.shape[1], HNSW_M)
+            index.hnsw.efConstruction = HNSW_EF_CONSTRUCTION
+            index.add(rows)
+            return index
+
+        self.index = self.cached(
+            cache / f"faiss-hnsw-{HNSW_M}-{HNSW_EF_CONSTRUCTION}-{threads}.index",
+            build,
+            lambda path: faiss.read_index(path),
+            lambda index, path: faiss.write_index(index, path),
+        )
 
     def version(self):
         return self.faiss.__version__
@@ -118,16 +140,28 @@ class Hnswlib(Engine):
     def __init__(self, rows, threads, setting, cache):
         import hnswlib
 
-        path = cache / f"hnswlib-{HNSW_M}-{HNSW_EF_CONSTRUCTION}.bin"
-        self.index = hnswlib.Index(space="l2", dim=rows.shape[1])
-        if path.exists():
-            self.index.load_index(str(path))
-        else:
-            self.index.init_index(
+        def empty():
+            return hnswlib.Index(space="l2", dim=rows.shape[1])
+
+        def build():
+            index = empty()
+            index.init_index(
                 len(rows), ef_construction=HNSW_EF_CONSTRUCTION, M=HNSW_M, random_seed=1
             )
-            self.index.add_items(rows)
-            self.index.save_index(str(path))
+            index.add_items(rows, num_threads=threads)
+            return index
+
+        def load(path):
+            index = empty()
+            index.load_index(path)
+            return index
+
+        self.index = self.cached(
+            cache / f"hnswlib-{HNSW_M}-{HNSW_EF_CONSTRUCTION}-{threads}.bin",
+            build,
+            load,
+            lambda index, path: index.save_index(path),
+        )
         self.index.set_num_threads(threads)
         self.ef = 10
 
@@ -206,6 +240,51 @@ class Usearch(Engine):
         return np.atleast_2d(found.keys).astype(np.int64)
 
 
+class UsearchHnsw(Engine):
+    """Its graph over the vectors as they are."""
+
+    name = "usearch-hnsw"
+    exact = False
+
+    def __init__(self, rows, threads, setting, cache):
+        import usearch
+        from usearch.index import Index, MetricKind
+
+        self.usearch = usearch
+        self.threads = threads
+
+        def build():
+            index = Index(
+                ndim=rows.shape[1],
+                metric=MetricKind.L2sq,
+                dtype="f32",
+                connectivity=HNSW_M,
+                expansion_add=HNSW_EF_CONSTRUCTION,
+            )
+            index.add(np.arange(len(rows)), rows, threads=threads)
+            return index
+
+        self.index = self.cached(
+            cache / f"usearch-hnsw-{HNSW_M}-{HNSW_EF_CONSTRUCTION}-{threads}.index",
+            build,
+            lambda path: Index.restore(path),
+            lambda index, path: index.save(path),
+        )
+
+    def version(self):
+        return self.usearch.__version__
+
+    def setting(self):
+        return f"M={HNSW_M} ef={self.index.expansion_search}"
+
+    def set_ef(self, ef):
+        self.index.expansion_search = ef
+
+    def search(self, queries, k):
+        found = self.index.search(queries, k, threads=self.threads)
+        return np.atleast_2d(found.keys).astype(np.int64)
+
+
 class Numpy(Engine):
     """|x|^2 - 2 q.x by one matrix product, then argpartition."""
 
@@ -243,7 +322,10 @@ class Numpy(Engine):
         return np.take_along_axis(best, order, axis=1)
 
 
-ENGINES = {engine.name: engine for engine in (FaissFlat, FaissHnsw, Hnswlib, Usearch, Numpy)}
+ENGINES = {
+    engine.name: engine
+    for engine in (FaissFlat, FaissHnsw, Hnswlib, Usearch, UsearchHnsw, Numpy)
+}
 
 
 class Data:
@@ -333,6 +415,7 @@ def main() -> None:
     engine = ENGINES[flags.engine](data.rows, flags.threads, flags.setting, flags.folder)
     rounds = Rounds(data, engine)
     ready = {"ready": flags.engine, "version": engine.version(), "exact": engine.exact}
+    ready.update(engine.cost)
     print(json.dumps(ready), flush=True)
     for line in sys.stdin:
         words = line.split()
