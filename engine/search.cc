@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <limits>
+#include <numeric>
 #include <string>
 
 #include "engine/base/limits.h"
@@ -260,10 +261,7 @@ class Search {
       const ScanQuery& query = lane_.queries[q];
       if (call_.stop.stop()) return stopped(call_);
       if (!lane_.graph.search(request, query, lane_.masks[query.mask], found.queries[q])) {
-        // Too few rows that match lie where it walked.
-        graph_ = nullptr;
-        result_.recall = 1.0;
-        return scan(lane_.queries);
+        return scan_instead();  // too few rows that match lie where it walked
       }
       result_.reads.graph += lane_.graph.scored();
       if (found.queries[q].list.size() < lane_.wanted[q] && !request.filtered) {
@@ -275,7 +273,25 @@ class Search {
         result_.reads.graph += lane_.graph.scored();
       }
     }
-    return scan_tail();
+    VECSERVE_TRY(scan_tail());
+    return finds_enough() ? Status() : scan_instead();
+  }
+
+  // Rows of the snapshot that were erased since may have left the graph already.
+  bool finds_enough() const {
+    for (std::size_t q = 0; q < lane_.queries.size(); ++q) {
+      const std::size_t found = lane_.result.queries[q].list.size();
+      if (found >= lane_.wanted[q]) continue;
+      const std::vector<std::uint32_t>& eligible = lane_.masks[lane_.queries[q].mask].eligible;
+      if (found < std::accumulate(eligible.begin(), eligible.end(), std::uint64_t{0})) return false;
+    }
+    return true;
+  }
+
+  Status scan_instead() {
+    graph_ = nullptr;
+    result_.recall = 1.0;
+    return scan(lane_.queries);
   }
 
   // Rows that came since the graph was last brought forward.

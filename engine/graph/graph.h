@@ -9,7 +9,7 @@
 // Tree: each node but the root has one parent, whose list has the edge to it marked. Marked edges
 // are never pruned, so every node can be reached from the root whatever happens to the other edges.
 // Always holds: nodes() never shrinks; parents form a tree; a node has at most kChildrenMax
-// children.
+// children that are alive; a marked edge stays in its place in the list.
 #pragma once
 
 #include <array>

@@ -18,8 +18,6 @@ namespace {
 constexpr float kDetour = 1.44f;
 // A list begins with room for those that will point back; one that overflows is cut to this.
 constexpr std::uint32_t kChosenMax = 24;
-// Nodes that are looked at for one with room, when none nearby has any.
-constexpr std::uint32_t kTreeLooks = 100'000;
 
 bool nearer(const Near& a, const Near& b) {
   return a.score < b.score;
@@ -31,9 +29,19 @@ void prefetch(const std::uint8_t* record, std::uint32_t lines) {
   }
 }
 
+bool is_marked(std::uint32_t link) {
+  return link != kNoNode && (link & kTreeEdge) != 0;
+}
+
+// With the lock of the list, which has all marked edges of `list`. They stay where they are: a walk
+// that reads the list meanwhile may miss others but not them.
 void store_list(Links& links, const std::vector<std::uint32_t>& list) {
-  for (std::uint32_t i = 0; i < kDegree; ++i) {
-    links[i].store(i < list.size() ? list[i] : kNoNode, std::memory_order_release);
+  std::size_t next = 0;
+  for (auto& link : links) {
+    const std::uint32_t value = link.load(std::memory_order_relaxed);
+    if (is_marked(value) && std::find(list.begin(), list.end(), value) != list.end()) continue;
+    while (next < list.size() && is_marked(list[next])) ++next;
+    link.store(next < list.size() ? list[next++] : kNoNode, std::memory_order_release);
   }
 }
 
@@ -70,7 +78,7 @@ void Linker::prune(std::uint32_t most) {
   std::size_t left = choice_.size();
   std::size_t done = 0;
   // Marked ones were put in front, and are kept whatever lies in their direction.
-  while (done < left && chosen_.size() < most) {
+  while (done < left && (chosen_.size() < most || is_marked(choice_[done].node))) {
     const std::uint32_t node = choice_[done++].node;
     chosen_.push_back(node);
     const float square = graph_.axes().make_probe(graph_.record(node & kNodeMask), codes, probe);
@@ -84,7 +92,7 @@ void Linker::prune(std::uint32_t most) {
     std::size_t kept = done;
     for (std::size_t i = done; i < left; ++i) {
       const float between = std::max(0.0f, square + scores_[i - done]);
-      const bool marked = (choice_[i].node & kTreeEdge) != 0;
+      const bool marked = is_marked(choice_[i].node);
       if (marked || kDetour * between > choice_[i].score) choice_[kept++] = choice_[i];
     }
     left = kept;
@@ -124,29 +132,36 @@ void Linker::choose_near(std::uint32_t node) {
   }
 }
 
+// Of a node's marked edges some may lead to dying children, for as long as those have live ones of
+// their own: they do not count, or a graph of which nearly all has died would have no room left.
+bool Linker::has_room(const Links& links) const {
+  std::uint32_t children = 0;
+  for (const auto& link : links) {
+    const std::uint32_t value = link.load(std::memory_order_relaxed);
+    if (is_marked(value) && graph_.state(value & kNodeMask) == NodeState::live) ++children;
+  }
+  return children < kChildrenMax;
+}
+
 bool Linker::adopt(std::uint32_t parent, std::uint32_t child) {
   const std::lock_guard lock(graph_.lock_of(parent));
   Links& links = graph_.mutable_links(parent);
-  std::uint32_t children = 0;
-  std::uint32_t place = kDegree;
+  // Where the edge is already, else a free place, else that of the furthest that may go.
+  std::uint32_t mine = kDegree;
+  std::uint32_t free = kDegree;
+  std::uint32_t plain = kDegree;
   for (std::uint32_t i = 0; i < kDegree; ++i) {
     const std::uint32_t link = links[i].load(std::memory_order_relaxed);
     if (link == kNoNode) {
-      place = i;
-      continue;
-    }
-    if ((link & kNodeMask) == child) {
-      place = i;
-      if ((link & kTreeEdge) == 0) break;
-    }
-    if ((link & kTreeEdge) != 0) ++children;
-  }
-  if (place == kDegree) {
-    for (std::uint32_t i = 0; i < kDegree; ++i) {
-      if ((links[i].load(std::memory_order_relaxed) & kTreeEdge) == 0) place = i;
+      free = i;
+    } else if ((link & kNodeMask) == child) {
+      mine = i;
+    } else if (!is_marked(link)) {
+      plain = i;
     }
   }
-  if (children >= kChildrenMax || place == kDegree) return false;
+  const std::uint32_t place = mine != kDegree ? mine : free != kDegree ? free : plain;
+  if (place == kDegree || !has_room(links)) return false;
   graph_.set_parent(child, parent);
   links[place].store(child | kTreeEdge, std::memory_order_release);
   return true;
@@ -182,7 +197,7 @@ void Linker::shrink(std::uint32_t node, std::uint32_t more) {
   for (std::size_t i = 0; i < pool.size(); ++i) choice_[i].node = pool[i];
   std::sort(choice_.begin(), choice_.end(), nearer);
   std::stable_partition(choice_.begin(), choice_.end(),
-                        [](const Near& near) { return (near.node & kTreeEdge) != 0; });
+                        [](const Near& near) { return is_marked(near.node); });
   chosen_.clear();
   prune(kChosenMax);
   store_list(graph_.mutable_links(node), chosen_);
@@ -209,11 +224,16 @@ void Linker::relink(std::uint32_t node, std::vector<std::uint32_t>& pool) {
   for (std::size_t i = 0; i < pool.size(); ++i) choice_[i].node = pool[i];
   std::sort(choice_.begin(), choice_.end(), nearer);
   std::stable_partition(choice_.begin(), choice_.end(),
-                        [](const Near& near) { return (near.node & kTreeEdge) != 0; });
+                        [](const Near& near) { return is_marked(near.node); });
   chosen_.clear();
   prune(kChosenMax);
-  const std::lock_guard lock(graph_.lock_of(node));
-  store_list(graph_.mutable_links(node), chosen_);
+  const std::vector<std::uint32_t> chosen = chosen_;
+  {
+    const std::lock_guard lock(graph_.lock_of(node));
+    store_list(graph_.mutable_links(node), chosen);
+  }
+  // Of those that named it some have died.
+  for (const std::uint32_t neighbour : chosen) point_back(neighbour & kNodeMask, node);
 }
 
 bool Linker::is_below(std::uint32_t node, std::uint32_t top) const {
@@ -232,16 +252,24 @@ void Linker::find_parent(std::uint32_t node) {
   VECSERVE_CHECK(find_parent_in_tree(node));
 }
 
-// Breadth first from the root: somewhere is room, since a tree has fewer edges than nodes.
+// Down from the root, another way each time, to the first with room: a leaf has, and a tree has
+// fewer edges than nodes. Not below the node itself, nor along edges whose child has moved.
 bool Linker::find_parent_in_tree(std::uint32_t node) {
-  std::vector<std::uint32_t> queue{graph_.entry(0)};
-  for (std::size_t i = 0; i < queue.size() && i < kTreeLooks; ++i) {
-    const std::uint32_t at = queue[i];
+  std::vector<std::uint32_t> stack{graph_.entry(0)};
+  std::uint32_t turn = node;
+  while (!stack.empty()) {
+    const std::uint32_t at = stack.back();
+    stack.pop_back();
     if (at == node) continue;
     if (graph_.state(at) == NodeState::live && adopt(at, node)) return true;
-    for (const auto& link : graph_.links(at)) {
-      const std::uint32_t value = link.load(std::memory_order_acquire);
-      if (value != kNoNode && (value & kTreeEdge) != 0) queue.push_back(value & kNodeMask);
+    turn = turn * 0x9e3779b1U + 1;
+    const Links& links = graph_.links(at);
+    for (std::uint32_t i = 0; i < kDegree; ++i) {
+      const std::uint32_t value =
+          links[(turn / 65'536 + i) % kDegree].load(std::memory_order_acquire);
+      if (is_marked(value) && graph_.parent(value & kNodeMask) == at) {
+        stack.push_back(value & kNodeMask);
+      }
     }
   }
   return false;

@@ -27,7 +27,7 @@ class Linker {
   // -- For the repair, on its one thread ----------------------------------------------------------
 
   // The list of a node made anew from `pool`, nodes that may repeat and may be dying, which are
-  // left out; its marked edges stay.
+  // left out; its marked edges stay, and its neighbours point back.
   void relink(std::uint32_t node, std::vector<std::uint32_t>& pool);
   // A new parent for a node, which may be near it but not below it; the nearest with room.
   void find_parent(std::uint32_t node);
@@ -39,11 +39,12 @@ class Linker {
   // Scores nodes against the probe: distances, but for a constant.
   void measure(std::span<const std::uint32_t> nodes, std::vector<Near>& out);
   // Of `choice_`, sorted by distance from the probed node, at most `most` that lead in different
-  // directions, into chosen_. `square` is the probed node's.
+  // directions and all marked ones, into chosen_.
   void prune(std::uint32_t most);
   void choose_near(std::uint32_t node);
   void point_back(std::uint32_t from, std::uint32_t to);
   void shrink(std::uint32_t node, std::uint32_t more);
+  [[nodiscard]] bool has_room(const Links& links) const;
   [[nodiscard]] bool is_below(std::uint32_t node, std::uint32_t top) const;
   bool find_parent_in_tree(std::uint32_t node);
 

@@ -171,8 +171,7 @@ struct VECSERVE_API SearchOptions {
   // that takes; 1: the exact answer. Or the effort itself: how many near rows a walk keeps in
   // sight, 1 to 65,536; 0: by `recall`. The first such search has the graph made, in the
   // background; until it is there, and wherever that is faster, answers are exact. Metrics l2, dot
-  // and cosine up to 4,096 dimensions; others are exact, and so are those of a server, which is not
-  // told.
+  // and cosine up to 4,096 dimensions; others are exact.
   double recall = 1.0;
   std::uint32_t ef = 0;
 

@@ -19,11 +19,10 @@ using namespace vecserve::test;
 constexpr std::uint32_t kDim = 24;
 
 // As few as a walk is worth it for.
-#if defined(VECSERVE_SANITIZED) && VECSERVE_SANITIZED
 constexpr std::uint64_t kMany = 8'000;
+#if defined(VECSERVE_SANITIZED) && VECSERVE_SANITIZED
 constexpr int kRounds = 2;
 #else
-constexpr std::uint64_t kMany = 20'000;
 constexpr int kRounds = 6;
 #endif
 
@@ -189,12 +188,59 @@ TEST_CASE("graph keeper: rows come and go, and every live one finds itself") {
   CHECK(graph->nodes() < 20'000);
   CHECK(graph->live() < 12'500);
   std::uint32_t missed = 0;
-  for (std::uint64_t id = next - 12'000; id < next; id += 5) {
+  for (std::uint64_t id = next - 12'000; id < next; id += 2) {
     const std::vector<float> vector = vector_of(id);
     missed += ask(core, {Query(vector)}, with_ef(60)).neighbors[0].id == RowId(id) ? 0U : 1U;
   }
   CHECK(missed == 0);
   CHECK(recall(core, with_ef(80)) > 0.95);
+}
+
+TEST_CASE("graph keeper: a range is searched exactly, graph or not") {
+  Engine engine;
+  const CorePtr core = engine.create("c", small());
+  add(core, 0, kMany);
+  core->graphs.wanted = true;
+  settle(core);
+  REQUIRE(core->graphs.graph() != nullptr);
+  for (const std::uint64_t id : {3U, 4'001U, 90'000U}) {
+    const std::vector<float> vector = vector_of(id);
+    const Query query(vector);
+    const SearchResult all = ask(core, {query}, [] {
+      SearchOptions options;
+      options.k = kMany;
+      return options;
+    }());
+    RangeSearchOptions options;
+    options.radius = all.neighbors[60].distance;
+    options.limit = kMany;
+    SearchResult result;
+    REQUIRE(range_search_collection(*core, {&query, 1}, options, result).ok());
+    CHECK(result.backend.starts_with("cpu/"));
+    CHECK(result.certified[0] == 1);
+    CHECK(result.recall == 1.0);
+    REQUIRE(result.neighbors.size() >= 61);
+    for (std::size_t i = 0; i < result.neighbors.size(); ++i) {
+      CHECK(result.neighbors[i] == all.neighbors[i]);
+    }
+    CHECK(all.neighbors[result.neighbors.size()].distance > options.radius);
+  }
+}
+
+TEST_CASE("graph keeper: rows that left the graph are still found by a search that began before") {
+  Engine engine;
+  const CorePtr core = engine.create("c", small());
+  add(core, 0, kMany);
+  core->graphs.wanted = true;
+  settle(core);
+  // All nodes are taken out behind the back of the rows, as if these had been erased meanwhile.
+  const auto graph = core->graphs.graph();
+  Repair& repair = *core->graphs.keeping.repair;
+  const std::lock_guard no_pass(core->graphs.keeping_mutex);
+  repair.begin([](std::uint64_t slot) { return slot < 5; }, true);
+  while (repair.busy()) repair.step(1'000);
+  REQUIRE(graph->live() == 5);
+  CHECK(recall(core, with_ef(20), "cpu/") == 1.0);
 }
 
 TEST_CASE("graph keeper: filters give k rows whenever k match") {

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <thread>
+#include <utility>
 
 #include "tests/support/graph_data.h"
 
@@ -71,6 +72,96 @@ TEST_CASE("linker: a parent has at most so many children") {
     }
     CHECK(children <= kChildrenMax);
   }
+}
+
+TEST_CASE(
+    "linker: also those that were neighbours already become children only while there is room") {
+  const GraphData data(6, 400, 25);
+  Graph graph(data.axes());
+  Linker linker(graph);
+  for (std::size_t i = 0; i < data.rows.size(); ++i) {
+    REQUIRE(linker.link(GraphData::slot_of(i), data.rows[i].data()));
+  }
+  for (std::uint32_t node = 0; node < graph.nodes(); ++node) {
+    std::vector<std::uint32_t> neighbours;
+    std::uint32_t children = 0;
+    for (const auto& link : graph.links(node)) {
+      const std::uint32_t value = link.load();
+      if (value == kNoNode) continue;
+      children += (value & kTreeEdge) != 0 ? 1U : 0U;
+      if ((value & kTreeEdge) == 0) neighbours.push_back(value);
+    }
+    for (const std::uint32_t neighbour : neighbours) {
+      const bool room = children < kChildrenMax;
+      CHECK(linker.adopt(node, neighbour) == room);
+      children += room ? 1U : 0U;
+    }
+    CHECK(children <= kChildrenMax);
+  }
+}
+
+TEST_CASE("linker: marked edges keep their places while the rest of a list changes") {
+  const GraphData data(6, 600, 26);
+  Graph graph(data.axes());
+  Linker linker(graph);
+  std::vector<std::vector<std::uint32_t>> before;
+  std::uint32_t moved = 0;
+  std::uint32_t changed = 0;
+  for (std::size_t i = 0; i < data.rows.size(); ++i) {
+    REQUIRE(linker.link(GraphData::slot_of(i), data.rows[i].data()));
+    before.resize(graph.nodes(), std::vector<std::uint32_t>(kDegree, kNoNode));
+    for (std::uint32_t node = 0; node < graph.nodes(); ++node) {
+      for (std::uint32_t place = 0; place < kDegree; ++place) {
+        const std::uint32_t now = graph.links(node)[place].load();
+        const std::uint32_t then = std::exchange(before[node][place], now);
+        if (then == kNoNode || then == now) continue;
+        ++changed;
+        moved += (then & kTreeEdge) != 0 ? 1U : 0U;
+      }
+    }
+  }
+  CHECK(changed > 0);
+  CHECK(moved == 0);
+}
+
+bool names(const Graph& graph, std::uint32_t from, std::uint32_t to) {
+  for (const auto& link : graph.links(from)) {
+    const std::uint32_t value = link.load();
+    if (value != kNoNode && (value & kNodeMask) == to) return true;
+  }
+  return false;
+}
+
+TEST_CASE("linker: those that a mended list names point back") {
+  const GraphData data(8, 300, 27);
+  Graph graph(data.axes());
+  Linker linker(graph);
+  for (std::size_t i = 0; i < data.rows.size(); ++i) {
+    REQUIRE(linker.link(GraphData::slot_of(i), data.rows[i].data()));
+  }
+  constexpr std::uint32_t kMended = 150;
+  std::vector<std::uint32_t> pool;
+  std::vector<std::uint32_t> strangers;
+  for (const auto& link : graph.links(kMended)) {
+    if (link.load() != kNoNode) pool.push_back(link.load());
+  }
+  for (std::uint32_t node = 0; node < 300; ++node) {
+    if (node == kMended || names(graph, node, kMended)) continue;
+    strangers.push_back(node);
+    pool.push_back(node);
+  }
+  linker.relink(kMended, pool);
+  std::uint32_t fresh = 0;
+  std::uint32_t back = 0;
+  for (const std::uint32_t stranger : strangers) {
+    if (!names(graph, kMended, stranger)) continue;
+    ++fresh;
+    back += names(graph, stranger, kMended) ? 1U : 0U;
+  }
+  CAPTURE(fresh);
+  REQUIRE(fresh > 0);
+  CHECK(back * 2 > fresh);  // full lists may have left it out again
+  check_whole(graph, 300);
 }
 
 TEST_CASE("linker: several threads link while others search, and every row finds itself") {

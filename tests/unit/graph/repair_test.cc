@@ -121,6 +121,24 @@ TEST_CASE("repair: when all are dead the graph is empty and can begin again") {
   living.check_whole();
 }
 
+TEST_CASE("repair: of rows that are all equal nearly all die, and what is left hangs together") {
+  for (const std::size_t last : {1U, 2U, 3U, 40U}) {
+    CAPTURE(last);
+    Living living(10, 1'500, 38);
+    for (auto& row : living.data.rows) row = living.data.rows[0];
+    living.link(0, 1'500);
+    // The root keeps all its children for as long as they have living ones, and has no room.
+    std::fill(living.alive.begin() + 1, living.alive.end() - static_cast<std::ptrdiff_t>(last),
+              false);
+    living.begin();
+    while (living.repair.busy()) {
+      living.repair.step(20);
+      REQUIRE(check_graph(living.graph).orphans == 0);
+    }
+    living.check_whole();
+  }
+}
+
 TEST_CASE("repair: many times their number of rows come and go, recall and space stay") {
   const std::size_t last = 600 * (kTurnover + 1);
   Living living(16, static_cast<std::uint32_t>(last), 35);
