@@ -124,7 +124,7 @@ class Pass {
   }
 
   bool link() {
-    const bool alone = graph_->nodes() < kAloneNodes || threads_ == 1;
+    const bool alone = graph_->live() < kAloneNodes || threads_ == 1;
     const std::uint32_t threads = alone ? 1 : threads_;
     std::vector<Due> due;
     const std::uint64_t to = gather(due, alone ? kSliceRows : kSliceRowsEach * threads);
@@ -171,8 +171,8 @@ class Pass {
   }
 
   void spread() {
-    const std::uint32_t nodes = graph_->nodes();
-    if (nodes < 2 * keeping_.spread_at || keeping_.repair->busy()) return;
+    const std::uint32_t nodes = graph_->live();
+    if (nodes == 0 || nodes < 2 * keeping_.spread_at || keeping_.repair->busy()) return;
     spread_entries(*graph_);
     keeping_.spread_at = nodes;
   }

@@ -78,7 +78,7 @@ class GraphState {
   struct Keeping {
     std::unique_ptr<Repair> repair;
     std::vector<std::unique_ptr<Linker>> linkers;
-    std::uint32_t spread_at = 0;       // nodes that there were when entries were spread
+    std::uint32_t spread_at = 0;       // live nodes that there were when entries were spread
     std::uint64_t measured_at = 0;     // queries seen when effort was measured
     std::uint32_t measured_nodes = 0;  // and live nodes
     bool from_queries = false;         // measured with queries, not with rows

@@ -243,6 +243,29 @@ TEST_CASE("graph keeper: rows that left the graph are still found by a search th
   CHECK(recall(core, with_ef(20), "cpu/") == 1.0);
 }
 
+TEST_CASE("graph keeper: a collection that was emptied and filled again is walked like a new one") {
+  Engine engine;
+  const CorePtr core = engine.create("c", small());
+  add(core, 0, kMany);
+  core->graphs.wanted = true;
+  settle(core);
+  std::vector<RowId> gone;
+  for (std::uint64_t id = 0; id < kMany; ++id) gone.emplace_back(id);
+  REQUIRE(erase(core, gone).ok());
+  settle(core);
+  const auto graph = core->graphs.graph();
+  CHECK(graph->live() == 0);
+  add(core, 20'000, kMany);
+  settle(core);
+  const GraphCheck check = check_graph(*graph);
+  CHECK(check.live == kMany);
+  CHECK(check.orphans == 0);
+  std::uint32_t entries = 0;
+  for (std::uint32_t i = 0; i < kEntries; ++i) entries += graph->entry(i) != kNoNode ? 1U : 0U;
+  CHECK(entries > kHeads);
+  CHECK(recall(core, with_ef(60)) > 0.95);
+}
+
 TEST_CASE("graph keeper: filters give k rows whenever k match") {
   Engine engine;
   const CorePtr core = engine.create("c", small());
