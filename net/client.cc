@@ -275,12 +275,14 @@ CallId Client::async_search(std::string_view collection, std::span<const Query> 
                             const SearchOptions& options, const CallOptions& call,
                             Callback<SearchResult> done) {
   if (options.cancel != nullptr) return refuse(no_token(), done);
-  const net::SearchRequest body{collection,
-                                {queries.begin(), queries.end()},
-                                options.k,
-                                options.filter,
-                                options.with_payload,
-                                options.with_vector};
+  net::SearchRequest body{collection,
+                          {queries.begin(), queries.end()},
+                          options.k,
+                          options.filter,
+                          options.with_payload,
+                          options.with_vector};
+  if (options.recall != SearchOptions().recall) body.recall = options.recall;
+  if (options.ef != 0) body.ef = options.ef;
   return begin(*core_, Verb::search, body, call, std::move(done), options.deadline);
 }
 Reply<SearchResult> Client::range_search(std::string_view collection,

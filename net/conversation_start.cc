@@ -2,6 +2,7 @@
 // and writes in their order. On the io thread, and on lanes for what follows an earlier work.
 // Always holds: what is submitted is in the table of unanswered requests, and leaves it once.
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "net/conversation.h"
@@ -15,12 +16,19 @@ void Conversation::start_search(std::unique_ptr<Arrived> arrived) {
   std::vector<Query> queries;
   std::string_view filter;
   std::uint32_t k = 1;
+  Status status;
   if (auto* search = std::get_if<SearchRequest>(&arrived->request)) {
     queries = std::move(search->queries);
     filter = search->filter;
     k = search->k;
     call.with_payload = search->with_payload;
     call.with_vector = search->with_vector;
+    call.recall = search->recall.value_or(call.recall);
+    call.ef = search->ef.value_or(call.ef);
+    SearchOptions effort;
+    effort.recall = call.recall;
+    effort.ef = call.ef;
+    status = effort.validate();
   } else {
     auto& range = std::get<RangeSearchRequest>(arrived->request);
     queries = std::move(range.queries);
@@ -29,8 +37,9 @@ void Conversation::start_search(std::unique_ptr<Arrived> arrived) {
     call.with_vector = range.with_vector;
     call.radius = range.radius;
     call.limit = range.limit;
+    // What is not a number would be taken for any other when calls are grouped.
+    if (std::isnan(range.radius)) status = Status::invalid_argument("radius", "is not a number");
   }
-  Status status;
   for (Query& query : queries) {
     if (query.k == 0) query.k = k;
     if (!query.filter) query.filter = filter;

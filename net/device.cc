@@ -27,6 +27,8 @@ Status search(const SearchWork::Call& call, std::span<const Query> queries, Dead
     SearchOptions options;
     options.with_payload = call.with_payload;
     options.with_vector = call.with_vector;
+    options.recall = call.recall;
+    options.ef = call.ef;
     options.deadline = deadline;
     options.cancel = stop;
     return call.collection.search(queries, options, result);
@@ -126,8 +128,9 @@ void SearchDevice::run_apart(Batch& batch, Scratch& scratch) {
 // --------------------------------------------------------------------------------------
 
 struct SearchGroups::State {
-  // Collection, with payload, with vector, radius or nothing, limit.
-  using Key = std::tuple<std::string, bool, bool, std::optional<double>, std::uint32_t>;
+  // Collection, with payload, with vector, radius or nothing, limit, recall, ef.
+  using Key = std::tuple<std::string, bool, bool, std::optional<double>, std::uint32_t, double,
+                         std::uint32_t>;
   std::mutex mutex;
   std::map<Key, GroupId, std::less<>> ids;  // guarded by mutex
 };
@@ -137,12 +140,12 @@ SearchGroups::~SearchGroups() = default;
 
 GroupId SearchGroups::of(const SearchWork::Call& call) {
   const std::uint32_t limit = call.radius.has_value() ? call.limit : 0;
-  const auto key =
-      std::tie(call.collection.name(), call.with_payload, call.with_vector, call.radius, limit);
+  const auto key = std::tie(call.collection.name(), call.with_payload, call.with_vector,
+                            call.radius, limit, call.recall, call.ef);
   const std::lock_guard lock(state_->mutex);
   const auto found = state_->ids.find(key);
   if (found != state_->ids.end()) return found->second;
-  // Radii are endless; those that come late ride alone.
+  // Radii and recalls are endless; those that come late ride alone.
   if (state_->ids.size() >= limits::groups_max) return kAlone;
   const GroupId id = state_->ids.size() + 1;
   state_->ids.emplace(State::Key(key), id);

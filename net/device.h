@@ -37,6 +37,8 @@ class SearchWork : public Work {
     bool with_vector = false;
     std::optional<double> radius;  // a range search; `limit` then bounds its answers
     std::uint32_t limit = 10'000;
+    double recall = 1.0;  // these two as in SearchOptions; not of a range search
+    std::uint32_t ef = 0;
   };
 
   // terms.group must be the SearchGroups::of() of the call, terms.weight the number of queries.

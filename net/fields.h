@@ -51,6 +51,9 @@ class FieldWriter {
     key(tag, FieldKind::fixed);
     engine::put_fixed(out_, std::bit_cast<std::uint64_t>(value));
   }
+  void real(Tag tag, std::string_view name, const std::optional<double>& value) {
+    if (value) real(tag, name, *value);
+  }
   // A plain text is left out when empty, an optional one when it is not there.
   template <typename T>
   void text(Tag tag, std::string_view /*name*/, const T& value, std::size_t /*max*/) {
@@ -128,6 +131,9 @@ class FieldReader {
   }
   void real(Tag tag, std::string_view name, double& value) {
     if (take(tag, name, FieldKind::fixed)) value = std::bit_cast<double>(number_);
+  }
+  void real(Tag tag, std::string_view name, std::optional<double>& value) {
+    if (tag == tag_) real(tag, name, value.emplace());
   }
   template <typename T>
   void text(Tag tag, std::string_view name, T& value, std::size_t max) {

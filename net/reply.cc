@@ -117,6 +117,10 @@ constexpr auto kCollectionStats = [](auto& fields, auto& value) {
   fields.number(22, "sketch_bytes", value.sketch_bytes, kAny);
   fields.number(23, "rows_sketched", value.rows_sketched, kAny);
   fields.number(24, "rows_surveyed", value.rows_surveyed, kAny);
+  fields.number(48, "graph_bytes", value.graph_bytes, kAny);
+  fields.number(49, "rows_linked", value.rows_linked, kAny);
+  fields.number(50, "rows_unlinked", value.rows_unlinked, kAny);
+  fields.flag(51, "graph_measured", value.graph_measured);
 };
 
 constexpr auto kWrite = [](auto& fields, auto& value) {
@@ -150,7 +154,10 @@ struct SearchParts {
   std::vector<Answers> queries{};
   std::uint64_t rows_visible = 0;
   std::uint32_t reruns = 0;
+  double recall = 1.0;
 };
+
+constexpr Tag kTagRecall = 48;  // left out of an exact answer
 
 constexpr auto kSearchTotals = [](auto& fields, auto& value) {
   fields.number(3, "rows_visible", value.rows_visible, kAny);
@@ -225,6 +232,7 @@ void write_search(FieldWriter& writer, const SearchSlice& slice) {
     write_query(writer, *slice.result, slice.first + i);
   }
   kSearchTotals(writer, *slice.result);
+  if (slice.result->recall < 1.0) writer.real(kTagRecall, "recall", slice.result->recall);
 }
 
 Status read_search(std::string_view body, ServedStages& served, SearchResult& result) {
@@ -232,8 +240,10 @@ Status read_search(std::string_view body, ServedStages& served, SearchResult& re
   VECSERVE_TRY(read_reply(body, served, parts, [](FieldReader& fields, SearchParts& into) {
     fields.list(2, "queries", into.queries, bounds::queries_max, kAnswers);
     kSearchTotals(fields, into);
+    fields.real(kTagRecall, "recall", into.recall);
   }));
   result.rows_visible = parts.rows_visible;
+  result.recall = parts.recall;
   result.reruns = parts.reruns;
   result.offsets.push_back(0);
   for (Answers& answers : parts.queries) {

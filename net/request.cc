@@ -100,6 +100,8 @@ constexpr auto kSearch = [](auto& fields, auto& value) {
   fields.text(4, "filter", value.filter, bounds::filter_bytes_max);
   fields.flag(5, "with_payload", value.with_payload);
   fields.flag(6, "with_vector", value.with_vector);
+  fields.real(48, "recall", value.recall);
+  fields.number(49, "ef", value.ef, UINT32_MAX);
 };
 
 constexpr auto kRangeSearch = [](auto& fields, auto& value) {

@@ -74,6 +74,9 @@ struct SearchRequest {
   std::string_view filter{};
   bool with_payload = false;
   bool with_vector = false;
+  // As in SearchOptions; absent: an exact answer. What a server that does not know them gives.
+  std::optional<double> recall{};
+  std::optional<std::uint32_t> ef{};
 };
 
 struct RangeSearchRequest {

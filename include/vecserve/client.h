@@ -272,7 +272,8 @@ class VECSERVE_API Client {
   // -- Searching and reading --------------------------------------------------------------------
 
   // The earlier of SearchOptions::deadline and the call's timeout counts. SearchOptions::cancel is
-  // for callers in one process: invalid_argument when it is set; use cancel() above.
+  // for callers in one process: invalid_argument when it is set; use cancel() above. A server that
+  // is too old for SearchOptions::recall and ef answers exactly.
   [[nodiscard]] Reply<SearchResult> search(std::string_view collection,
                                            std::span<const Query> queries,
                                            const SearchOptions& options = {},

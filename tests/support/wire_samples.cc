@@ -50,6 +50,7 @@ SearchResult search_result() {
   result.truncated = {0, 1};
   result.rows_visible = 10'000;
   result.reruns = 2;
+  result.recall = 0.875;
   return result;
 }
 
@@ -74,6 +75,10 @@ CollectionStats collection_stats() {
   stats.sketch_bytes = 15;
   stats.rows_sketched = 16;
   stats.rows_surveyed = 17;
+  stats.graph_bytes = 18;
+  stats.rows_linked = 19;
+  stats.rows_unlinked = 20;
+  stats.graph_measured = true;
   stats.backend = "cpu/avx2";
   return stats;
 }
@@ -138,6 +143,8 @@ net::SearchRequest WireSamples::search() const {
   request.filter = ".year < 2000";
   request.with_payload = true;
   request.with_vector = true;
+  request.recall = 0.95;
+  request.ef = 200;
   return request;
 }
 

@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 #include <fstream>
 #include <future>
+#include <limits>
 #include <thread>
 #include <vector>
 
@@ -147,6 +148,60 @@ TEST_CASE("client and server: searches over the wire are those of the engine, wi
     CHECK(near->neighbors == direct.range_search(queries, range)->neighbors);
     CHECK(near->truncated == direct.range_search(queries, range)->truncated);
   }
+}
+
+void wait_for_graph(Client& client, std::uint64_t rows) {
+  for (;;) {
+    const auto stats = client.collection_stats("rows");
+    REQUIRE(stats.ok());
+    if (stats->rows_linked >= rows && stats->graph_measured) break;
+    std::this_thread::yield();
+  }
+}
+
+TEST_CASE(
+    "client and server: approximate searches are those of the engine, and say what they are") {
+  constexpr std::uint64_t kRows = 4'000;
+  ServedDatabase served;
+  Client client = connect_to(served.address);
+  REQUIRE(client.create_collection("rows", coded_collection()).ok());
+  for (std::uint64_t id = 0; id < kRows; id += 1'000) {
+    CodedBatch batch = batch_of(id, 1'000, 1);
+    REQUIRE(client.upsert("rows", batch.inputs()).ok());
+  }
+  Collection direct = *served.database->collection("rows");
+  SearchOptions options;
+  options.k = 5;
+  options.ef = 10;
+  const std::vector<float> first = coded_vector(17, 1);
+  CHECK(client.search("rows", Query(first), options)->certified[0] == 1);  // has the graph made
+  wait_for_graph(client, kRows);
+  for (std::uint64_t id = 0; id < kRows; id += 200) {
+    const std::vector<float> vector = coded_vector(id, 2);
+    const auto there = client.search("rows", Query(vector), options);
+    const auto here = direct.search(Query(vector), options);
+    REQUIRE(there.ok());
+    REQUIRE(here.ok());
+    CHECK(there->backend.starts_with("graph/"));
+    CHECK(there->neighbors == *here);
+    CHECK(there->certified[0] == 0);
+    CHECK(there->recall > 0.0);
+    CHECK(there->recall < 1.0);
+  }
+  options.ef = 0;
+  options.recall = 0.0;
+  CHECK(client.search("rows", Query(first), options).status().field() == "recall");
+  options.recall = std::numeric_limits<double>::quiet_NaN();
+  CHECK(client.search("rows", Query(first), options).status().field() == "recall");
+  options.recall = 1.0;
+  options.ef = 65'537;
+  CHECK(client.search("rows", Query(first), options).status().field() == "ef");
+  RangeSearchOptions range;
+  range.radius = 9.0;
+  const Query query(first);
+  CHECK(client.range_search("rows", {&query, 1}, range)->certified[0] == 1);
+  range.radius = std::numeric_limits<double>::quiet_NaN();
+  CHECK(client.range_search("rows", {&query, 1}, range).status().field() == "radius");
 }
 
 TEST_CASE("client and server: errors of the engine come back with code, field and text") {

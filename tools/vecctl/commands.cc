@@ -206,6 +206,8 @@ Status query(Target& target, const Arguments& arguments, std::FILE* out) {
   } else {
     SearchOptions options;
     options.k = arguments.k;
+    options.recall = arguments.recall;
+    options.ef = arguments.ef;
     options.filter = arguments.filter;
     options.with_payload = !arguments.without_payload;
     options.with_vector = arguments.with_vector;

@@ -50,6 +50,8 @@ struct Arguments {
   std::string like_id;
   std::uint32_t k = 10;
   std::optional<double> radius;
+  double recall = 1.0;
+  std::uint32_t ef = 0;
   bool with_vector = false;
   bool without_payload = false;
 

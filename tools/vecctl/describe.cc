@@ -77,6 +77,11 @@ std::string collection_table(const CollectionStats& stats) {
   table.add({"searches", count_text(stats.searches)});
   table.add({"searches run again", count_text(stats.search_reruns)});
   table.add({"blocks rewritten", count_text(stats.blocks_rewritten)});
+  if (stats.graph_bytes > 0) {
+    table.add({"graph", bytes_text(stats.graph_bytes)});
+    table.add({"rows in it", count_text(stats.rows_linked)});
+    table.add({"rows beside it", count_text(stats.rows_unlinked)});
+  }
   table.add({"backend", stats.backend});
   return table.text();
 }
@@ -86,12 +91,13 @@ std::string collection_json(const CollectionStats& stats) {
       "{{\"name\":\"{}\",\"rows\":{},\"dim\":{},\"metric\":\"{}\",\"type\":\"{}\",\"fields\":{},"
       "\"rows_dead\":{},\"blocks\":{},\"slots\":{},\"vector_bytes\":{},\"payload_bytes\":{},"
       "\"index_bytes\":{},\"writes\":{},\"erases\":{},\"searches\":{},\"search_reruns\":{},"
-      "\"blocks_rewritten\":{},\"rows_expired\":{},\"backend\":{}}}",
+      "\"blocks_rewritten\":{},\"rows_expired\":{},\"graph_bytes\":{},\"rows_linked\":{},"
+      "\"rows_unlinked\":{},\"backend\":{}}}",
       stats.name, stats.rows, stats.options.dim, to_string(stats.options.metric),
       to_string(stats.options.type), fields_json(stats.options), stats.rows_dead, stats.blocks,
       stats.slots, stats.vector_bytes, stats.payload_bytes, stats.index_bytes, stats.writes,
       stats.erases, stats.searches, stats.search_reruns, stats.blocks_rewritten, stats.rows_expired,
-      text_json(stats.backend));
+      stats.graph_bytes, stats.rows_linked, stats.rows_unlinked, text_json(stats.backend));
 }
 
 std::string database_table(const DatabaseStats& stats) {
@@ -141,7 +147,11 @@ std::string answer_table(const Answer& answer, bool with_vector) {
     table.add(std::move(cells));
   }
   const SearchResult& result = answer.result;
-  std::string about = !result.certified.empty() && result.certified[0] == 1 ? "exact" : "not exact";
+  std::string about = "exact";
+  if (result.certified.empty() || result.certified[0] != 1) {
+    about = result.recall < 1.0 ? fmt::format("approximate, recall {:.3f} expected", result.recall)
+                                : "not exact";
+  }
   if (!result.truncated.empty() && result.truncated[0] == 1) about += ", more rows match";
   about += fmt::format(", {} of {} rows", rank, count_text(result.rows_visible));
   if (answer.info.attempts > 0) {

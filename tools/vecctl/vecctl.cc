@@ -97,7 +97,12 @@ void add_rows(CLI::App& app, Arguments& to) {
   query->add_option("--k", to.k, "Rows at most")
       ->capture_default_str()
       ->check(CLI::Range(1U, 65'536U));
-  query->add_option("--radius", to.radius, "Rows within this distance, --k of them at most");
+  CLI::Option* const radius =
+      query->add_option("--radius", to.radius, "Rows within this distance, --k of them at most");
+  query->add_option("--recall", to.recall, "Approximately: this share of the true answers, as 0.95")
+      ->excludes(radius);
+  query->add_option("--ef", to.ef, "Approximately: so many rows kept in sight, at most 65536")
+      ->excludes(radius);
   query->add_option("--filter", to.filter, kFilterHelp);
   query->add_flag("--with-vector", to.with_vector, "Their vectors too");
   query->add_flag("--no-payload", to.without_payload, "Without their payloads");

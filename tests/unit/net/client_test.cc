@@ -203,6 +203,9 @@ TEST_CASE("client: a search returns hits, stages and the server's timing") {
   CHECK(asked.filter == ".year > 3");
   CHECK(asked.with_payload);
   CHECK_FALSE(asked.with_vector);
+  CHECK_FALSE(asked.recall.has_value());
+  CHECK_FALSE(asked.ef.has_value());
+  CHECK(reply->recall == 1.0);
   CHECK(desk.asked.header.priority == Priority::bulk);
   CHECK(desk.asked.header.deadline_us <= 2'000'000);
   CHECK(desk.asked.header.deadline_us > 0);
@@ -215,6 +218,30 @@ TEST_CASE("client: a search returns hits, stages and the server's timing") {
   CHECK(desk.client->range_search("books", {&query, 1}, range).ok());
   CHECK(desk.asked_for<net::RangeSearchRequest>(Verb::range_search).radius == 1.5);
   CHECK(desk.asked_for<net::RangeSearchRequest>(Verb::range_search).limit == 8);
+}
+
+TEST_CASE("client: how much recall is wanted and expected goes over the wire, if it is not all") {
+  Desk desk;
+  SearchResult found;
+  found.offsets = {0, 0};
+  found.certified = {0};
+  found.truncated = {0};
+  found.recall = 0.9375;
+  desk.will_answer(found);
+  SearchOptions options;
+  options.recall = 0.93;
+  const auto reply = desk.client->search("books", Query(kVector), options);
+  REQUIRE(reply.ok());
+  CHECK(reply->recall == 0.9375);
+  CHECK(reply->certified[0] == 0);
+  CHECK(desk.asked_for<net::SearchRequest>(Verb::search).recall == 0.93);
+  CHECK_FALSE(desk.asked_for<net::SearchRequest>(Verb::search).ef.has_value());
+  options.recall = 1.0;
+  options.ef = 77;
+  desk.will_answer(found);
+  REQUIRE(desk.client->search("books", Query(kVector), options).ok());
+  CHECK_FALSE(desk.asked_for<net::SearchRequest>(Verb::search).recall.has_value());
+  CHECK(desk.asked_for<net::SearchRequest>(Verb::search).ef == 77);
 }
 
 TEST_CASE("client: the earlier of a search's deadline and its timeout goes over the wire") {

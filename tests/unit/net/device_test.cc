@@ -193,6 +193,11 @@ TEST_CASE("search groups: the same call has the same group, any difference anoth
   CHECK(groups.of({b, false, false, {}, 10}) != first);
   CHECK(groups.of({a, true, false, {}, 10}) != first);
   CHECK(groups.of({a, false, true, {}, 10}) != first);
+  CHECK(groups.of({a, false, false, {}, 10, 0.95}) != first);
+  CHECK(groups.of({a, false, false, {}, 10, 0.95}) == groups.of({a, false, false, {}, 10, 0.95}));
+  CHECK(groups.of({a, false, false, {}, 10, 0.95}) != groups.of({a, false, false, {}, 10, 0.9}));
+  CHECK(groups.of({a, false, false, {}, 10, 1.0, 30}) != first);
+  CHECK(groups.of({a, false, false, {}, 10, 1.0, 0}) == first);
   const GroupId ranged = groups.of({a, false, false, 1.0, 10});
   CHECK(ranged != first);
   CHECK(groups.of({a, false, false, 1.0, 10}) == ranged);

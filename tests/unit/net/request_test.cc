@@ -73,6 +73,12 @@ TEST_CASE("request: golden bodies", "[request]") {
         "0800"              // 2 k 0: as for all
         "0c03"              // 3 k 3
         "1401");            // 5 with payload
+  search.recall = 0.95;
+  search.ef = 200;
+  CHECK(hex(frame_of({.verb = Verb::search, .id = 2}, search).body) ==
+        hex(frame.body) +
+            "c1666666666666ee3f"  // 48 recall, a double: servers that do not know it pass it over
+            "c4c801");            // 49 ef
 
   HelloRequest hello;
   hello.client = "cli";

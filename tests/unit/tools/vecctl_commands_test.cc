@@ -12,6 +12,7 @@
 #include <sstream>
 
 #include "tests/support/temporary_folder.h"
+#include "tools/vecctl/describe.h"
 
 namespace vecserve::vecctl {
 namespace {
@@ -116,6 +117,29 @@ TEST_CASE("vecctl query: by a row's own vector, within a radius, with a filter a
   CHECK(desk.run(query).status.field() == "vector");
   query.vector = "1,2,3";
   CHECK(desk.run(query).status.code() == StatusCode::invalid_argument);
+}
+
+TEST_CASE("vecctl query: a recall that is wanted is obeyed, and said of what is not exact") {
+  const Desk desk;
+  desk.make_books();
+  Arguments query;
+  query.command = "query";
+  query.name = "books";
+  query.vector = "0,0";
+  query.recall = 0.9;
+  query.ef = 20;
+  CHECK(desk.run(query).out.find("exact, 3 of 3 rows") != std::string::npos);  // too few to walk
+  query.recall = 1.5;
+  CHECK(desk.run(query).status.field() == "recall");
+  query.recall = 1.0;
+  query.ef = 70'000;
+  CHECK(desk.run(query).status.field() == "ef");
+  Answer answer;
+  answer.result.offsets = {0, 0};
+  answer.result.certified = {0};
+  answer.result.recall = 0.9512;
+  CHECK(answer_table(answer, false).find("approximate, recall 0.951 expected") !=
+        std::string::npos);
 }
 
 TEST_CASE("vecctl export: what comes out goes in again") {
