@@ -17,6 +17,11 @@ using namespace vecserve::engine;
 using namespace vecserve::test;
 
 constexpr std::uint32_t kDim = 16;
+#if defined(VECSERVE_SANITIZED) && VECSERVE_SANITIZED
+constexpr std::uint64_t kRows = 6'000;
+#else
+constexpr std::uint64_t kRows = 12'000;
+#endif
 
 std::vector<float> vector_of(std::uint64_t id) {
   Dice dice(id);
@@ -31,7 +36,7 @@ TEST_CASE("graph effort: measured with rows, then with queries, then left alone"
   options.dim = kDim;
   const CorePtr core = engine.create("c", options);
   std::vector<OwnedRow> rows;
-  for (std::uint64_t id = 0; id < 12'000; ++id) rows.push_back({id, vector_of(id)});
+  for (std::uint64_t id = 0; id < kRows; ++id) rows.push_back({id, vector_of(id)});
   REQUIRE(upsert(core, rows).ok());
   core->graphs.wanted = true;
   for (;;) {
