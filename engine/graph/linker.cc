@@ -183,13 +183,8 @@ void Linker::point_back(std::uint32_t from, std::uint32_t to) {
   }
 }
 
-// With the lock of the node.
-void Linker::shrink(std::uint32_t node, std::uint32_t more) {
-  std::vector<std::uint32_t> pool{more};
-  for (const auto& link : graph_.links(node)) {
-    const std::uint32_t value = link.load(std::memory_order_relaxed);
-    if (value != kNoNode) pool.push_back(value);
-  }
+// Which of the pool the node keeps: marked ones before all others, then the nearest.
+void Linker::choose_of(std::uint32_t node, const std::vector<std::uint32_t>& pool) {
   probe_node(node);
   std::vector<std::uint32_t> plain(pool);
   for (std::uint32_t& value : plain) value &= kNodeMask;
@@ -200,6 +195,16 @@ void Linker::shrink(std::uint32_t node, std::uint32_t more) {
                         [](const Near& near) { return is_marked(near.node); });
   chosen_.clear();
   prune(kChosenMax);
+}
+
+// With the lock of the node.
+void Linker::shrink(std::uint32_t node, std::uint32_t more) {
+  std::vector<std::uint32_t> pool{more};
+  for (const auto& link : graph_.links(node)) {
+    const std::uint32_t value = link.load(std::memory_order_relaxed);
+    if (value != kNoNode) pool.push_back(value);
+  }
+  choose_of(node, pool);
   store_list(graph_.mutable_links(node), chosen_);
 }
 
@@ -217,16 +222,7 @@ void Linker::relink(std::uint32_t node, std::vector<std::uint32_t>& pool) {
     const std::uint32_t other = value & kNodeMask;
     return other == node || graph_.state(other) != NodeState::live;
   });
-  probe_node(node);
-  std::vector<std::uint32_t> plain(pool);
-  for (std::uint32_t& value : plain) value &= kNodeMask;
-  measure(plain, choice_);
-  for (std::size_t i = 0; i < pool.size(); ++i) choice_[i].node = pool[i];
-  std::sort(choice_.begin(), choice_.end(), nearer);
-  std::stable_partition(choice_.begin(), choice_.end(),
-                        [](const Near& near) { return is_marked(near.node); });
-  chosen_.clear();
-  prune(kChosenMax);
+  choose_of(node, pool);
   const std::vector<std::uint32_t> chosen = chosen_;
   {
     const std::lock_guard lock(graph_.lock_of(node));

@@ -43,6 +43,7 @@ class Linker {
   void prune(std::uint32_t most);
   void choose_near(std::uint32_t node);
   void point_back(std::uint32_t from, std::uint32_t to);
+  void choose_of(std::uint32_t node, const std::vector<std::uint32_t>& pool);
   void shrink(std::uint32_t node, std::uint32_t more);
   [[nodiscard]] bool has_room(const Links& links) const;
   [[nodiscard]] bool is_below(std::uint32_t node, std::uint32_t top) const;
