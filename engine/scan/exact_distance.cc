@@ -23,35 +23,52 @@ const ExactSums* choose() {
 
 const ExactSums* const chosen = choose();
 
+static_assert(kDistancesAtOnce == kExactRows);
+
 // As reference.cc has it.
-double cosine(const ExactSums& sums, const float* query, const std::byte* row, std::uint32_t dim) {
+void cosines(const ExactSums& sums, const float* query, const std::byte* const* rows,
+             std::uint32_t count, std::uint32_t dim, double* out) {
   const auto* const query_bytes = reinterpret_cast<const std::byte*>(query);
-  const double dot = sums.product(query, row, dim);
-  const double lengths = std::sqrt(sums.product(query, query_bytes, dim)) *
-                         std::sqrt(sums.product(reinterpret_cast<const float*>(row), row, dim));
-  if (lengths == 0.0) return 1.0;
-  return std::clamp(1.0 - dot / lengths, 0.0, 2.0);
+  double query_square = 0.0;
+  double squares[kExactRows];
+  sums.own(query, &query_bytes, 1, dim, &query_square);
+  sums.own(query, rows, count, dim, squares);
+  sums.product(query, rows, count, dim, out);
+  for (std::uint32_t r = 0; r < count; ++r) {
+    const double lengths = std::sqrt(query_square) * std::sqrt(squares[r]);
+    out[r] = lengths == 0.0 ? 1.0 : std::clamp(1.0 - out[r] / lengths, 0.0, 2.0);
+  }
+}
+
+bool wide_distances(const RowShape& shape, const float* query, const std::byte* const* rows,
+                    std::uint32_t count, double* out) {
+  if (chosen == nullptr || shape.type != ScalarType::f32) return false;
+  switch (shape.metric) {
+    case Metric::l2:
+      chosen->square(query, rows, count, shape.dim, out);
+      return true;
+    case Metric::dot:
+      chosen->product(query, rows, count, shape.dim, out);
+      for (std::uint32_t r = 0; r < count; ++r) out[r] = 0.0 - out[r];
+      return true;
+    case Metric::cosine:
+      cosines(*chosen, query, rows, count, shape.dim, out);
+      return true;
+    case Metric::l1:
+      chosen->absolute(query, rows, count, shape.dim, out);
+      return true;
+    case Metric::hamming:
+      return false;
+  }
+  return false;
 }
 
 }  // namespace
 
-double exact_distance(const RowShape& shape, const void* query, const std::byte* row) {
-  const auto* const floats = static_cast<const float*>(query);
-  if (chosen != nullptr && shape.type == ScalarType::f32) {
-    switch (shape.metric) {
-      case Metric::l2:
-        return chosen->square(floats, row, shape.dim);
-      case Metric::dot:
-        return 0.0 - chosen->product(floats, row, shape.dim);
-      case Metric::cosine:
-        return cosine(*chosen, floats, row, shape.dim);
-      case Metric::l1:
-        return chosen->absolute(floats, row, shape.dim);
-      case Metric::hamming:
-        break;
-    }
-  }
-  return reference_distance(shape, query, row);
+void exact_distances(const RowShape& shape, const void* query, const std::byte* const* rows,
+                     std::uint32_t count, double* out) {
+  if (wide_distances(shape, static_cast<const float*>(query), rows, count, out)) return;
+  for (std::uint32_t r = 0; r < count; ++r) out[r] = reference_distance(shape, query, rows[r]);
 }
 
 }  // namespace vecserve::engine

@@ -11,7 +11,11 @@
 
 namespace vecserve::engine {
 
-// See reference_distance.
-[[nodiscard]] double exact_distance(const RowShape& shape, const void* query, const std::byte* row);
+// So many rows at a time are the fastest.
+inline constexpr std::uint32_t kDistancesAtOnce = 4;
+
+// See reference_distance: of `count` rows, kDistancesAtOnce at most, to out[0 .. count).
+void exact_distances(const RowShape& shape, const void* query, const std::byte* const* rows,
+                     std::uint32_t count, double* out);
 
 }  // namespace vecserve::engine

@@ -14,13 +14,14 @@ namespace {
 
 constexpr std::uint32_t kLanes = 4;
 
-enum class Kind { square, product, absolute };
+enum class Kind { square, product, absolute, own };
 
 template <Kind kind>
 __m256d add_terms(__m256d sums, __m128 query, __m128 row) {
   const __m256d q = _mm256_cvtps_pd(query);
   const __m256d x = _mm256_cvtps_pd(row);
   if constexpr (kind == Kind::product) return _mm256_add_pd(sums, _mm256_mul_pd(q, x));
+  if constexpr (kind == Kind::own) return _mm256_add_pd(sums, _mm256_mul_pd(x, x));
   const __m256d difference = _mm256_sub_pd(q, x);
   if constexpr (kind == Kind::absolute) {
     return _mm256_add_pd(sums, _mm256_andnot_pd(_mm256_set1_pd(-0.0), difference));
@@ -36,26 +37,47 @@ __m128 load_some(const float* at, std::uint32_t count) {
 }
 
 template <Kind kind>
-double sum(const float* query, const std::byte* bytes, std::uint32_t dim) {
-  const auto* const row = reinterpret_cast<const float*>(bytes);
-  __m256d low = _mm256_setzero_pd();
-  __m256d high = _mm256_setzero_pd();
-  std::uint32_t i = 0;
-  for (; i + 2 * kLanes <= dim; i += 2 * kLanes) {
-    low = add_terms<kind>(low, _mm_loadu_ps(query + i), _mm_loadu_ps(row + i));
-    high = add_terms<kind>(high, _mm_loadu_ps(query + i + kLanes), _mm_loadu_ps(row + i + kLanes));
+void add_part(__m256d& low, __m256d& high, const float* query, const float* row,
+              std::uint32_t left) {
+  if (left >= 2 * kLanes) {
+    low = add_terms<kind>(low, _mm_loadu_ps(query), _mm_loadu_ps(row));
+    high = add_terms<kind>(high, _mm_loadu_ps(query + kLanes), _mm_loadu_ps(row + kLanes));
+    return;
   }
-  if (i < dim) {
-    const std::uint32_t first = dim - i < kLanes ? dim - i : kLanes;
-    low = add_terms<kind>(low, load_some(query + i, first), load_some(row + i, first));
-    const std::uint32_t more = dim - i - first;
-    high =
-        add_terms<kind>(high, load_some(query + i + first, more), load_some(row + i + first, more));
+  const std::uint32_t first = left < kLanes ? left : kLanes;
+  low = add_terms<kind>(low, load_some(query, first), load_some(row, first));
+  const std::uint32_t more = left - first;
+  high = add_terms<kind>(high, load_some(query + first, more), load_some(row + first, more));
+}
+
+// The additions of one row wait for each other, those of several do not.
+template <Kind kind, std::uint32_t kRows>
+void sum(const float* query, const std::byte* const* rows, std::uint32_t dim, double* out) {
+  __m256d low[kRows];
+  __m256d high[kRows];
+  for (std::uint32_t r = 0; r < kRows; ++r) low[r] = high[r] = _mm256_setzero_pd();
+  for (std::uint32_t i = 0; i < dim; i += 2 * kLanes) {
+    for (std::uint32_t r = 0; r < kRows; ++r) {
+      add_part<kind>(low[r], high[r], query + i, reinterpret_cast<const float*>(rows[r]) + i,
+                     dim - i);
+    }
   }
-  alignas(32) double s[2 * kLanes];
-  _mm256_store_pd(s, low);
-  _mm256_store_pd(s + kLanes, high);
-  return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
+  for (std::uint32_t r = 0; r < kRows; ++r) {
+    alignas(32) double s[2 * kLanes];
+    _mm256_store_pd(s, low[r]);
+    _mm256_store_pd(s + kLanes, high[r]);
+    out[r] = ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
+  }
+}
+
+template <Kind kind>
+void sums_of(const float* query, const std::byte* const* rows, std::uint32_t count,
+             std::uint32_t dim, double* out) {
+  if (count == kExactRows) {
+    sum<kind, kExactRows>(query, rows, dim, out);
+    return;
+  }
+  for (std::uint32_t r = 0; r < count; ++r) sum<kind, 1>(query, rows + r, dim, out + r);
 }
 
 bool supported() {
@@ -66,9 +88,10 @@ bool supported() {
 
 constinit const ExactSums kAvx2ExactSums = {
     .supported = supported,
-    .square = sum<Kind::square>,
-    .product = sum<Kind::product>,
-    .absolute = sum<Kind::absolute>,
+    .square = sums_of<Kind::square>,
+    .product = sums_of<Kind::product>,
+    .absolute = sums_of<Kind::absolute>,
+    .own = sums_of<Kind::own>,
 };
 
 }  // namespace vecserve::engine

@@ -8,12 +8,20 @@
 
 namespace vecserve::engine {
 
-// The three sums over f32 coordinates, in the order that reference.cc defines.
+// Rows that are summed side by side; fewer come one by one.
+inline constexpr std::uint32_t kExactRows = 4;
+
+// Sums of so many rows, kExactRows at most, to out[0 .. count).
+using ExactSum = void (*)(const float* query, const std::byte* const* rows, std::uint32_t count,
+                          std::uint32_t dim, double* out);
+
+// The sums over f32 coordinates, in the order that reference.cc defines.
 struct ExactSums {
   bool (*supported)() = nullptr;
-  double (*square)(const float* query, const std::byte* row, std::uint32_t dim) = nullptr;
-  double (*product)(const float* query, const std::byte* row, std::uint32_t dim) = nullptr;
-  double (*absolute)(const float* query, const std::byte* row, std::uint32_t dim) = nullptr;
+  ExactSum square = nullptr;    // of differences
+  ExactSum product = nullptr;   // query times row
+  ExactSum absolute = nullptr;  // of differences
+  ExactSum own = nullptr;       // the row times itself, whatever the query
 };
 
 #if defined(__x86_64__)

@@ -25,10 +25,10 @@ class Nearer {
   std::span<const ScanBlock> blocks_;
 };
 
-// Candidates lie anywhere: the beginning of a row is asked for while a few before it are scored,
-// the hardware follows from there.
-constexpr std::size_t kAhead = 3;
-constexpr std::size_t kPrefetchBytes = 512;
+// Candidates lie anywhere: all of a row is asked for while those before it are scored. Longer rows
+// are followed by the hardware.
+constexpr std::size_t kAhead = 2 * kDistancesAtOnce;
+constexpr std::size_t kPrefetchBytes = 4096;
 // Candidates that are scored between two looks at the k-th distance.
 constexpr std::size_t kPartMin = 8;
 
@@ -59,22 +59,36 @@ class Scoring {
   [[nodiscard]] double most() const { return most_; }
 
   void score(std::span<const Candidate> candidates) {
+    for (std::size_t i = 0; i < std::min(kAhead, candidates.size()); ++i) ask_for(candidates[i]);
     for (std::size_t i = 0; i < candidates.size(); ++i) {
-      if (i + kAhead < candidates.size()) prefetch_row(shape_, blocks_, candidates[i + kAhead]);
-      const Candidate& candidate = candidates[i];
-      if (candidate.lower > most_) continue;
-      const std::byte* row = blocks_[candidate.block].block->vector(candidate.position);
-      const double distance = exact_distance(shape_, vector_, row);
-      if (distance > most_) continue;
-      best_.push_back({distance, candidate.block, candidate.position});
-      if (best_.size() == kept_max()) keep_nearest();
+      if (i + kAhead < candidates.size()) ask_for(candidates[i + kAhead]);
+      if (candidates[i].lower > most_) continue;
+      waiting_[count_] = {0.0, candidates[i].block, candidates[i].position};
+      rows_[count_] = blocks_[candidates[i].block].block->vector(candidates[i].position);
+      if (++count_ == kDistancesAtOnce) score_waiting();
     }
+    score_waiting();
     keep_nearest();
   }
 
   void sort() { std::sort(best_.begin(), best_.end(), Nearer(blocks_)); }
 
  private:
+  void ask_for(const Candidate& candidate) const {
+    if (candidate.lower <= most_) prefetch_row(shape_, blocks_, candidate);
+  }
+
+  void score_waiting() {
+    double distances[kDistancesAtOnce];
+    exact_distances(shape_, vector_, rows_, count_, distances);
+    for (std::uint32_t i = 0; i < count_; ++i) {
+      if (distances[i] > most_) continue;
+      best_.push_back({distances[i], waiting_[i].block, waiting_[i].position});
+      if (best_.size() == kept_max()) keep_nearest();
+    }
+    count_ = 0;
+  }
+
   // Twice the answer, so that dropping the other half costs little per row.
   [[nodiscard]] std::size_t kept_max() const { return 2 * std::size_t{k_} + kPartMin; }
 
@@ -95,6 +109,10 @@ class Scoring {
   double most_;
   std::uint32_t k_;
   std::vector<Scored>& best_;
+  // Candidates to be scored together, and where their rows are.
+  Scored waiting_[kDistancesAtOnce];
+  const std::byte* rows_[kDistancesAtOnce] = {};
+  std::uint32_t count_ = 0;
 };
 
 }  // namespace

@@ -42,11 +42,19 @@ TEST_CASE("exact distance: the bits are the reference's, whatever the shape and 
       for (const DataKind kind : all_data_kinds()) {
         CAPTURE(kSeed, dim, to_string(shape.metric), to_string(shape.type), to_string(kind));
         VectorSource source(shape, kind, kSeed);
-        for (int i = 0; i < 3; ++i) {
-          const TestQuery query(shape, source.next_row());
-          const std::vector<std::byte> row = source.next_row();
-          REQUIRE(bits_of(exact_distance(shape, query.vector(), row.data())) ==
-                  bits_of(reference_distance(shape, query.vector(), row.data())));
+        const TestQuery query(shape, source.next_row());
+        std::vector<std::vector<std::byte>> rows;
+        std::vector<const std::byte*> at;
+        for (std::uint32_t i = 0; i < kDistancesAtOnce; ++i) rows.push_back(source.next_row());
+        for (const auto& row : rows) at.push_back(row.data());
+        for (std::uint32_t count = 0; count <= kDistancesAtOnce; ++count) {
+          std::vector<double> distances(kDistancesAtOnce, -1.0);
+          exact_distances(shape, query.vector(), at.data(), count, distances.data());
+          for (std::uint32_t i = 0; i < kDistancesAtOnce; ++i) {
+            const double expected =
+                i < count ? reference_distance(shape, query.vector(), at[i]) : -1.0;
+            REQUIRE(bits_of(distances[i]) == bits_of(expected));
+          }
         }
       }
     }
@@ -57,21 +65,36 @@ TEST_CASE("exact distance: each table of sums gives the reference's bits", "[sca
   constexpr std::uint64_t kSeed = 4'711;
   for (const ExactSums* table : tables_here()) {
     for (std::uint32_t dim = 1; dim <= 70; ++dim) {
-      CAPTURE(kSeed, dim);
       const auto shape_of = [dim](Metric metric) {
         return RowShape::make(metric, ScalarType::f32, dim);
       };
       VectorSource source(shape_of(Metric::l2), DataKind::normal, kSeed + dim);
       const std::vector<std::byte> q = source.next_row();
-      const std::vector<std::byte> x = source.next_row();
       std::vector<float> query(dim);
       std::memcpy(query.data(), q.data(), dim * sizeof(float));
-      CHECK(bits_of(table->square(query.data(), x.data(), dim)) ==
-            bits_of(reference_distance(shape_of(Metric::l2), query.data(), x.data())));
-      CHECK(bits_of(0.0 - table->product(query.data(), x.data(), dim)) ==
-            bits_of(reference_distance(shape_of(Metric::dot), query.data(), x.data())));
-      CHECK(bits_of(table->absolute(query.data(), x.data(), dim)) ==
-            bits_of(reference_distance(shape_of(Metric::l1), query.data(), x.data())));
+      std::vector<std::vector<std::byte>> rows;
+      std::vector<const std::byte*> at;
+      for (std::uint32_t i = 0; i < kExactRows; ++i) rows.push_back(source.next_row());
+      for (const auto& row : rows) at.push_back(row.data());
+      for (std::uint32_t count = 1; count <= kExactRows; ++count) {
+        double sums[4][kExactRows];
+        table->square(query.data(), at.data(), count, dim, sums[0]);
+        table->product(query.data(), at.data(), count, dim, sums[1]);
+        table->absolute(query.data(), at.data(), count, dim, sums[2]);
+        table->own(query.data(), at.data(), count, dim, sums[3]);
+        for (std::uint32_t i = 0; i < count; ++i) {
+          CAPTURE(kSeed, dim, count, i);
+          const auto* const own = reinterpret_cast<const float*>(at[i]);
+          CHECK(bits_of(sums[0][i]) ==
+                bits_of(reference_distance(shape_of(Metric::l2), query.data(), at[i])));
+          CHECK(bits_of(0.0 - sums[1][i]) ==
+                bits_of(reference_distance(shape_of(Metric::dot), query.data(), at[i])));
+          CHECK(bits_of(sums[2][i]) ==
+                bits_of(reference_distance(shape_of(Metric::l1), query.data(), at[i])));
+          CHECK(bits_of(0.0 - sums[3][i]) ==
+                bits_of(reference_distance(shape_of(Metric::dot), own, at[i])));
+        }
+      }
     }
   }
 }
