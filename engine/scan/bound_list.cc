@@ -1,7 +1,8 @@
 // See bound_list.h.
 // Runs on whichever thread scans. Always holds: a prune costs time in proportion to the entries,
-// and there are at least as many new ones since the last prune as were kept then, or `want`; the
-// heap of upper bounds holds the smallest of all that were ever added.
+// and there are at least as many new ones since the last prune as were kept then, or `want`; among
+// the entries, or in the heap, are the smallest upper bounds of all that were ever added: an entry
+// goes when its lower bound, and so its upper, is above as many others.
 #include "engine/scan/bound_list.h"
 
 #include <algorithm>
@@ -13,19 +14,17 @@ namespace {
 
 // Below this many new entries it is not worth looking for those that are above the threshold.
 constexpr std::size_t kNewMin = 32;
+// More entries than so many times what is wanted: the guess was not near.
+constexpr std::size_t kGuessedMany = 2;
 
 }  // namespace
 
-void BoundList::reset(std::uint32_t want) {
+void BoundList::reset(std::uint32_t want, bool guessed) {
   entries_.clear();
   uppers_.clear();
   want_ = want;
-  prune_at_ = want_;
-}
-
-void BoundList::add_upper(float upper) {
-  uppers_.push_back(upper);
-  std::push_heap(uppers_.begin(), uppers_.end());
+  guessed_ = guessed;
+  prune_at_ = guessed ? kGuessedMany * want_ : want_;
 }
 
 // The new value sinks from the top to its place: one pass down instead of a pop and a push.
@@ -41,12 +40,21 @@ void BoundList::replace_upper(float upper) {
   uppers_[at] = upper;
 }
 
-void BoundList::lower(SharedThreshold& threshold) const {
-  if (uppers_.size() >= want_) threshold.lower_to(uppers_.front());
+void BoundList::lower(SharedThreshold& threshold) {
+  if (want_ <= kHeapMax) {
+    if (uppers_.size() >= want_) threshold.lower_to(uppers_.front());
+    return;
+  }
+  if (entries_.size() < want_) return;
+  uppers_.clear();
+  for (const Entry& entry : entries_) uppers_.push_back(entry.upper);
+  const auto last = uppers_.begin() + static_cast<std::ptrdiff_t>(want_ - 1);
+  std::nth_element(uppers_.begin(), last, uppers_.end());
+  threshold.lower_to(*last);
 }
 
 void BoundList::tighten(SharedThreshold& threshold) {
-  lower(threshold);
+  if (want_ <= kHeapMax) lower(threshold);
   if (entries_.size() >= prune_at_) {
     prune(threshold);
   }
@@ -66,7 +74,7 @@ void BoundList::merge(const BoundList& other) {
 }
 
 void BoundList::finish(SharedThreshold& threshold, double limit, QueryCandidates& out) {
-  prune(threshold);
+  if (!guessed_ || entries_.size() >= prune_at_) prune(threshold);
   out.list.clear();
   for (const Entry& entry : entries_) {
     out.list.push_back({static_cast<double>(entry.lower), entry.block, entry.position});

@@ -7,6 +7,7 @@
 // end.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <limits>
@@ -41,13 +42,16 @@ class BoundList {
     std::uint32_t position = 0;
   };
 
-  // Forgets everything but its memory.
-  void reset(std::uint32_t want);
+  // Forgets everything but its memory. `guessed`: the threshold is near to what it will be in the
+  // end, and there is little to gain from tightening it.
+  void reset(std::uint32_t want, bool guessed = false);
   // May throw std::bad_alloc.
   void add(const Entry& entry) {
     entries_.push_back(entry);
+    if (want_ > kHeapMax) return;
     if (uppers_.size() < want_) {
-      add_upper(entry.upper);
+      uppers_.push_back(entry.upper);
+      if (uppers_.size() == want_) std::make_heap(uppers_.begin(), uppers_.end());
     } else if (entry.upper < uppers_.front()) {
       replace_upper(entry.upper);
     }
@@ -61,16 +65,19 @@ class BoundList {
   void finish(SharedThreshold& threshold, double limit, QueryCandidates& out);
 
  private:
-  void add_upper(float upper);
+  // A heap of more is more work than picking them out of the entries now and then.
+  static constexpr std::size_t kHeapMax = 64;
+
   void replace_upper(float upper);
-  void lower(SharedThreshold& threshold) const;
+  void lower(SharedThreshold& threshold);
   void prune(SharedThreshold& threshold);
 
   std::vector<Entry> entries_;
-  // The want smallest upper bounds, the largest on top. Most entries survive by their lower bound
-  // and never enter it.
+  // Up to kHeapMax: the want smallest upper bounds, the largest on top once there are so many; most
+  // entries survive by their lower bound and never enter it. Beyond: scratch.
   std::vector<float> uppers_;
   std::size_t want_ = 1;
+  bool guessed_ = false;
   std::size_t prune_at_ = 0;  // entries at which to prune again
 };
 

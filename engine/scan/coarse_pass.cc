@@ -35,13 +35,14 @@ CoarseRows rows_of(const CoarseJob& job, const Piece& part, const std::uint64_t*
 }
 
 void take(const CoarseJob& job, const Piece& rows, std::uint32_t query, const Survivor* survivors,
-          std::uint32_t count, BoundList& list) {
+          std::uint32_t count, bool middle, BoundList& list) {
   const CoarsePlane& plane = *job.request.blocks[rows.block].block->coarse();
   for (std::uint32_t i = 0; i < count; ++i) {
     const std::uint32_t position = rows.first + survivors[i].row;
     const DistanceBounds bounds =
         bounds_of(job.queries.probe(query), plane, position, survivors[i].score);
-    list.add({bounds.lower, bounds.upper, rows.block, position});
+    const float upper = middle ? (bounds.lower + bounds.upper) / 2.0f : bounds.upper;
+    list.add({bounds.lower, upper, rows.block, position});
   }
   if (count > 0) {
     list.tighten(job.queries.threshold(query));
@@ -68,7 +69,8 @@ void CoarsePass::group(const CoarseJob& job, const Piece& part, const Group& que
   const std::uint64_t* const words =
       job.request.masks[queries.mask].words[part.block] + part.first / kTileRows;
   if (queries.count == 1) {
-    one(job, part, queries.first, words, job.queries.limit(queries.first), lists[queries.first]);
+    one(job, part, queries.first, words, job.queries.limit(queries.first), false,
+        lists[queries.first]);
     return;
   }
   limits_.resize(kCoarseQueries);
@@ -87,23 +89,24 @@ void CoarsePass::group(const CoarseJob& job, const Piece& part, const Group& que
   const bool l2 = job.request.shape.metric == Metric::l2;
   (l2 ? job.kernels.batch_l2 : job.kernels.batch_dot)(rows_of(job, part, words), batch);
   for (std::uint32_t q = 0; q < queries.count; ++q) {
-    take(job, part, queries.first + q, &survivors_[std::size_t{q} * kRowsMax], found_[q],
+    take(job, part, queries.first + q, &survivors_[std::size_t{q} * kRowsMax], found_[q], false,
          lists[queries.first + q]);
   }
 }
 
 void CoarsePass::one(const CoarseJob& job, const Piece& piece, std::uint32_t query,
-                     const std::uint64_t* eligible, const CoarseLimit& limit, BoundList& list) {
+                     const std::uint64_t* eligible, const CoarseLimit& limit, bool middle,
+                     BoundList& list) {
   survivors_.resize(std::max<std::size_t>(survivors_.size(), piece.rows));
   const bool l2 = job.request.shape.metric == Metric::l2;
   const std::uint32_t found = (l2 ? job.kernels.one_l2 : job.kernels.one_dot)(
       rows_of(job, piece, eligible), job.queries.codes(query), limit, survivors_.data());
-  take(job, piece, query, survivors_.data(), found, list);
+  take(job, piece, query, survivors_.data(), found, middle, list);
 }
 
 void CoarsePass::chosen_rows(const CoarseJob& job, const Piece& piece, std::uint32_t query,
                              const std::uint64_t* chosen, BoundList& list) {
-  one(job, piece, query, chosen, job.queries.limit(query), list);
+  one(job, piece, query, chosen, job.queries.limit(query), false, list);
 }
 
 void CoarsePass::ask_for(const CoarseJob& job, const Piece& piece, std::uint32_t row) {
@@ -116,10 +119,10 @@ void CoarsePass::ask_for(const CoarseJob& job, const Piece& piece, std::uint32_t
 }
 
 void CoarsePass::seed_rows(const CoarseJob& job, const Piece& piece, std::uint32_t query,
-                           const std::uint64_t* chosen, BoundList& list) {
+                           const std::uint64_t* chosen, bool middle, BoundList& list) {
   CoarseLimit all = job.queries.probe(query).limit;
   all.reach = reach_of(job.queries.probe(query), std::numeric_limits<float>::infinity());
-  one(job, piece, query, chosen, all, list);
+  one(job, piece, query, chosen, all, middle, list);
 }
 
 }  // namespace vecserve::engine

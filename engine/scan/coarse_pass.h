@@ -35,12 +35,13 @@ class CoarsePass {
   // Asks for the codes of a row of the piece, which will be chosen soon.
   static void ask_for(const CoarseJob& job, const Piece& piece, std::uint32_t row);
   // As chosen_rows, but without a threshold, to find one: survivors are all.
+  // With `middle` the list takes the middle of a row's bounds for its upper one.
   void seed_rows(const CoarseJob& job, const Piece& piece, std::uint32_t query,
-                 const std::uint64_t* chosen, BoundList& list);
+                 const std::uint64_t* chosen, bool middle, BoundList& list);
 
  private:
   void one(const CoarseJob& job, const Piece& piece, std::uint32_t query,
-           const std::uint64_t* eligible, const CoarseLimit& limit, BoundList& list);
+           const std::uint64_t* eligible, const CoarseLimit& limit, bool middle, BoundList& list);
   void group(const CoarseJob& job, const Piece& part, const Group& group, const std::int8_t* panels,
              std::vector<BoundList>& lists);
 

@@ -4,8 +4,9 @@
 // the rows first: all queries of a bundle are taken over rows that stay in the caches of a core,
 // what passes is listed with its bound, the nearest by their bounds are read from the coarse plane
 // and lower the threshold, and then the rest that is still within it. The threshold of each query
-// is shared by the workers and falls as they go; the first one comes from a sample. The calling
-// thread and the pool's.
+// is shared by the workers and falls as they go; the first one comes from a sample, and where it
+// was a guess that left too few rows, the query is scanned again without one. The calling thread
+// and the pool's.
 // Always holds: no row is read whose 64-row word has no eligible bit (the kernels skip those); all
 // memory is kept from request to request.
 #include "engine/scan/coarse_scanner.h"
@@ -21,6 +22,7 @@
 #include "engine/scan/coarse_kernels.h"
 #include "engine/scan/coarse_pass.h"
 #include "engine/scan/coarse_queries.h"
+#include "engine/scan/first_threshold.h"
 #include "engine/scan/kernels.h"
 #include "engine/scan/passed_rows.h"
 #include "engine/scan/scan_cut.h"
@@ -37,10 +39,8 @@ namespace {
 // Judged after so many rows.
 constexpr double kShareMax = 0.35;
 constexpr std::uint64_t kRowsJudged = 2'048;
-// A threshold for more candidates than this comes with the scan itself.
-constexpr std::uint32_t kSeedsMax = 1024;
-// Rows looked at for each row of the answer: the nearest by a few axes are not quite the nearest.
-constexpr std::uint32_t kSeedsPerRow = 4;
+// Rows read for each row of the answer: the nearest by a few axes are not quite the nearest.
+constexpr std::uint32_t kNearestPerRow = 4;
 // Reading the nearest of the rows that passed before the others pays when there are so many times
 // more of them: so in the first stretch of a query, and seldom later.
 constexpr std::size_t kNearestPays = 8;
@@ -75,10 +75,8 @@ struct Bundle {
 
 struct Worker {
   std::vector<BoundList> lists;  // one per query of the request
-  BoundList seeds;
-  std::vector<SketchSieve::Near> near;
+  FirstThreshold::Bench bench;
   std::vector<std::uint64_t> bits;
-  SieveBench bench;
   ScanCounts counts;
   std::vector<float> bounds;
   std::vector<PassedRows> passed;    // one per query of a bundle
@@ -104,6 +102,7 @@ class CoarseScanner final : public Scanner {
   [[nodiscard]] Status scan(const ScanRequest& request, ScanResult& result) override;
 
  private:
+  void scan_once(const ScanRequest& request, bool may_guess, ScanResult& result);
   void cut(const ScanRequest& request, std::uint32_t threads);
   void run(const CoarseJob& job, std::uint32_t threads);
   void walk(const CoarseJob& job, std::uint32_t threads);
@@ -127,7 +126,6 @@ class CoarseScanner final : public Scanner {
   void read_passed(const CoarseJob& job, const Piece& part, std::uint64_t base, std::uint32_t query,
                    float most, PassedRows& passed, Worker& worker, BoundList& list);
   void seed_all(const CoarseJob& job, std::uint32_t threads);
-  void seed(const CoarseJob& job, std::uint32_t query, Worker& worker);
   [[nodiscard]] bool sifted(std::uint32_t query) const;
   template <typename F>
   void guarded(F&& f);
@@ -141,7 +139,9 @@ class CoarseScanner final : public Scanner {
   // Scratch of the running request.
   CoarseQueries queries_;
   std::vector<Piece> pieces_;
-  std::vector<Piece> sample_;
+  FirstThreshold first_;
+  bool may_guess_ = true;
+  std::vector<std::uint8_t> guessed_;  // per query
   std::vector<Stretch> stretches_;
   std::vector<Group> groups_;
   std::vector<Bundle> bundles_;
@@ -149,6 +149,9 @@ class CoarseScanner final : public Scanner {
   std::unique_ptr<Sifting[]> sifting_;  // per group
   std::size_t sifting_size_ = 0;
   std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<ScanQuery> again_;  // whose thresholds were guessed too low
+  std::vector<std::size_t> again_of_;
+  ScanResult again_result_;
   std::atomic<bool> stopped_{false};
   std::atomic<bool> out_of_memory_{false};
 };
@@ -162,7 +165,7 @@ bool serves(const ScanRequest& request) {
 void CoarseScanner::cut(const ScanRequest& request, std::uint32_t threads) {
   cut_pieces(request, sieving_ ? sieve_.axes() : nullptr, queries_.stride(), pieces_);
   cut_stretches(pieces_, threads, stretches_);
-  cut_sample(pieces_, sample_);
+  if (sieving_) first_.prepare(request, pieces_);
   cut_groups(request, kCoarseQueries, groups_);
   bundles_.clear();
   for (std::size_t g = 0; g < groups_.size(); g += kBundleGroups) {
@@ -222,7 +225,7 @@ void CoarseScanner::walk(const CoarseJob& job, std::uint32_t threads) {
   const std::size_t list_sets = by_queries ? 1 : threads;
   for (std::size_t w = 0; w < list_sets; ++w) {
     for (std::size_t q = 0; q < queries; ++q) {
-      workers_[w]->lists[q].reset(needed(job.request.queries[q]));
+      workers_[w]->lists[q].reset(needed(job.request.queries[q]), guessed_[q] != 0);
     }
   }
   if (by_queries) {
@@ -340,7 +343,7 @@ void CoarseScanner::note_sifted(std::size_t g, std::uint64_t rows, std::uint64_t
 // coarse plane says of them the threshold is nearly what it will be in the end.
 void CoarseScanner::read_nearest(const CoarseJob& job, const Stretch& stretch, std::uint32_t query,
                                  PassedRows& passed, Worker& worker, BoundList& list) {
-  const std::size_t want = std::size_t{kSeedsPerRow} * needed(job.request.queries[query]);
+  const std::size_t want = std::size_t{kNearestPerRow} * needed(job.request.queries[query]);
   if (passed.size() <= kNearestPays * want) return;
   const float most = passed.bound_at(want, worker.bounds);
   ask_for_rows(job, stretch, most, passed);
@@ -424,45 +427,50 @@ void CoarseScanner::seed_all(const CoarseJob& job, std::uint32_t threads) {
   pool_.parallel_for(job.request.queries.size(), threads, [&](std::size_t q, std::uint32_t w) {
     const auto query = static_cast<std::uint32_t>(q);
     if (!sifted(query) || stop_now(job.request)) return;
-    guarded([&] { seed(job, query, *workers_[w]); });
+    guarded([&] {
+      Worker& worker = *workers_[w];
+      const FirstThreshold::Found found =
+          first_.find(job, sieve_, query, may_guess_, worker.pass, worker.bench);
+      worker.counts.coarse += found.read;
+      guessed_[q] = found.guessed ? 1 : 0;
+    });
   });
-}
-
-// Lowers the threshold by means of the rows of the sample that look nearest. They are met again by
-// the scan itself, so nothing but the threshold is kept of them.
-void CoarseScanner::seed(const CoarseJob& job, std::uint32_t query, Worker& worker) {
-  const std::uint32_t need = needed(job.request.queries[query]);
-  if (need > kSeedsMax) return;
-  sieve_.measure(job.request, sample_, query, worker.bench);
-  sieve_.nearest(job.request, sample_, query, queries_.threshold(query).get(), kSeedsPerRow * need,
-                 worker.bench, worker.near);
-  if (worker.near.size() < need) return;
-  std::sort(worker.near.begin(), worker.near.end(),
-            [](const auto& a, const auto& b) { return a.piece < b.piece; });
-  worker.seeds.reset(need);
-  for (const SketchSieve::Near& row : worker.near) {
-    CoarsePass::ask_for(job, sample_[row.piece], row.row);
-  }
-  worker.counts.coarse += worker.near.size();
-  for (std::size_t i = 0; i < worker.near.size();) {
-    const std::uint32_t number = worker.near[i].piece;
-    const Piece& piece = sample_[number];
-    worker.bits.assign(std::max<std::size_t>(worker.bits.size(), piece.rows / 64 + 1), 0);
-    for (; i < worker.near.size() && worker.near[i].piece == number; ++i) {
-      const std::uint32_t row = worker.near[i].row;
-      worker.bits[row / 64] |= std::uint64_t{1} << (row % 64);
-    }
-    worker.pass.seed_rows(job, piece, query, worker.bits.data(), worker.seeds);
-  }
 }
 
 Status CoarseScanner::scan(const ScanRequest& request, ScanResult& result) {
   if (!serves(request) || !queries_.prepare(request)) {
     return full_->scan(request, result);
   }
+  result.counts = {};
+  scan_once(request, true, result);
+  again_.clear();
+  again_of_.clear();
+  for (std::size_t q = 0; q < request.queries.size() && !result.stopped; ++q) {
+    if (guessed_[q] == 0 || result.queries[q].list.size() >= needed(request.queries[q])) continue;
+    again_.push_back(request.queries[q]);
+    again_of_.push_back(q);
+  }
+  if (again_.empty()) return {};
+  ScanRequest rest = request;
+  rest.queries = again_;
+  again_result_.counts = {};
+  if (!queries_.prepare(rest)) return full_->scan(request, result);
+  scan_once(rest, false, again_result_);
+  result.stopped = again_result_.stopped;
+  result.counts.add(again_result_.counts);
+  for (std::size_t i = 0; i < again_.size() && !result.stopped; ++i) {
+    std::swap(result.queries[again_of_[i]], again_result_.queries[i]);
+  }
+  return {};
+}
+
+// With queries_ prepared. Where a threshold was guessed, a list may be too short.
+void CoarseScanner::scan_once(const ScanRequest& request, bool may_guess, ScanResult& result) {
   stopped_.store(false, std::memory_order_relaxed);
   out_of_memory_.store(false, std::memory_order_relaxed);
   sieving_ = sieve_.prepare(request);
+  may_guess_ = may_guess;
+  guessed_.assign(request.queries.size(), 0);
   const std::uint32_t threads = std::max(1u, std::min(request.threads, pool_.threads()));
   cut(request, threads);
   queries_.pack(groups_);
@@ -471,18 +479,12 @@ Status CoarseScanner::scan(const ScanRequest& request, ScanResult& result) {
     throw std::bad_alloc();
   }
   result.queries.resize(request.queries.size());
-  result.counts = {};
-  for (std::uint32_t w = 0; w < threads; ++w) {
-    result.counts.sketch += workers_[w]->counts.sketch;
-    result.counts.sketch_fine += workers_[w]->counts.sketch_fine;
-    result.counts.coarse += workers_[w]->counts.coarse;
-  }
+  for (std::uint32_t w = 0; w < threads; ++w) result.counts.add(workers_[w]->counts);
   result.stopped = stopped_.load(std::memory_order_relaxed);
   for (std::size_t q = 0; q < request.queries.size() && !result.stopped; ++q) {
     workers_[0]->lists[q].finish(queries_.threshold(static_cast<std::uint32_t>(q)),
                                  request.queries[q].limit, result.queries[q]);
   }
-  return {};
 }
 
 }  // namespace

@@ -101,6 +101,13 @@ struct ScanCounts {
   std::uint64_t sketch_fine = 0;  // second stripe
   std::uint64_t coarse = 0;
   std::uint64_t full = 0;
+
+  void add(const ScanCounts& other) {
+    sketch += other.sketch;
+    sketch_fine += other.sketch_fine;
+    coarse += other.coarse;
+    full += other.full;
+  }
 };
 
 struct QueryCandidates {

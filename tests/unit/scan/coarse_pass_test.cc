@@ -114,7 +114,7 @@ TEST_CASE("coarse pass: seeds lower the threshold to no less than the distance o
   BoundList seeds;
   seeds.reset(kWant);
   const std::vector<std::uint64_t> all(kRows / 64 + 1, ~std::uint64_t{0});
-  f.pass.seed_rows(f.job, {0, 0, kRows, true}, 0, all.data(), seeds);
+  f.pass.seed_rows(f.job, {0, 0, kRows, true}, 0, all.data(), false, seeds);
   SharedThreshold fresh;
   fresh.reset(std::numeric_limits<float>::infinity());
   seeds.tighten(fresh);
