@@ -12,6 +12,7 @@
 #include "engine/payload/filter_masks.h"
 #include "engine/payload/filter_program.h"
 #include "engine/payload/filter_value.h"
+#include "engine/payload/word_masks.h"
 
 namespace vecserve::engine {
 namespace {

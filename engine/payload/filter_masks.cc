@@ -6,7 +6,8 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstring>
+
+#include "engine/payload/word_masks.h"
 
 namespace vecserve::engine {
 namespace {
@@ -47,30 +48,31 @@ std::uint64_t match_active(FilterMasks::Word word, std::uint64_t active, Test te
   return mask;
 }
 
-std::uint64_t match_compare(FilterMasks::Word word, std::uint64_t active, FilterOp op,
-                            const ColumnBlock::Column& column, double constant) {
-  const double* const numbers = column.numbers;
-  const auto scan = [&](auto compare) {
-    return match_each(word, active, [&](std::uint32_t p) { return compare(numbers[p], constant); });
-  };
+NumberTest test_of(FilterOp op) {
   switch (op) {
     case FilterOp::greater:
-      return scan([](double a, double b) { return a > b; });
+      return NumberTest::greater;
     case FilterOp::greater_equal:
-      return scan([](double a, double b) { return a >= b; });
+      return NumberTest::greater_equal;
     case FilterOp::less:
-      return scan([](double a, double b) { return a < b; });
+      return NumberTest::less;
     case FilterOp::less_equal:
-      return scan([](double a, double b) { return a <= b; });
+      return NumberTest::less_equal;
     case FilterOp::not_equal:  // truth of a field: null is stored as 0
-      return scan([](double a, double b) { return a != b; });
-    default: {  // equal: null is not the number 0
-      const std::uint8_t* const kinds = column.kinds;
-      return match_each(word, active, [&](std::uint32_t p) -> bool {
-        return (kinds[p] == static_cast<std::uint8_t>(Kind::number)) & (numbers[p] == constant);
-      });
-    }
+      return NumberTest::not_equal;
+    default:
+      return NumberTest::equal;
   }
+}
+
+std::uint64_t match_compare(FilterMasks::Word word, std::uint64_t active, FilterOp op,
+                            const ColumnBlock::Column& column, double constant) {
+  const NumberTest test = test_of(op);
+  active &= number_mask(column.numbers + word.first, word.rows, test, constant);
+  if (test != NumberTest::equal || active == 0) return active;
+  // Null is not the number 0.
+  return active &
+         kind_mask(column.kinds + word.first, word.rows, static_cast<std::uint8_t>(Kind::number));
 }
 
 template <typename Value>
@@ -93,24 +95,6 @@ FilterOp mirrored(FilterOp op) {
 }
 
 }  // namespace
-
-std::uint64_t present_mask(const std::uint8_t* kinds, std::uint32_t rows) {
-  std::uint64_t mask = 0;
-  std::uint32_t i = 0;
-  // Kinds are below 8, so folding three bits into the lowest leaves 0 or 1 in each byte; the
-  // product gathers the eight of them in its top byte. Little endian, as everything this engine
-  // runs on.
-  static_assert(std::endian::native == std::endian::little);
-  static_assert(static_cast<int>(Kind::list) < 8);
-  for (; i + 8 <= rows; i += 8) {
-    std::uint64_t eight = 0;
-    std::memcpy(&eight, kinds + i, sizeof(eight));
-    eight = (eight | (eight >> 1) | (eight >> 2)) & 0x0101010101010101u;
-    mask |= ((eight * 0x0102040810204080u) >> 56) << i;
-  }
-  for (; i < rows; ++i) mask |= std::uint64_t{kinds[i] != 0} << i;
-  return mask;
-}
 
 FilterMasks::FilterMasks(const FilterProgram& program, std::span<const ColumnBlock::Column> columns)
     : program_(program),
@@ -321,9 +305,8 @@ std::uint64_t FilterMasks::match(std::uint32_t index, Word word, std::uint64_t a
       });
     }
     case Shape::null_value:
-      return match_each(word, active, [&](std::uint32_t p) {
-        return kinds[p] == static_cast<std::uint8_t>(Kind::null);
-      });
+      return active &
+             kind_mask(kinds + word.first, word.rows, static_cast<std::uint8_t>(Kind::null));
     case Shape::string_filled:
       return match_each(word, active, [&](std::uint32_t p) { return !strings[p].empty(); });
     case Shape::row:

@@ -94,7 +94,4 @@ class FilterMasks {
   std::vector<FilterValue> stack_;
 };
 
-// Bit i is set when kinds[i] is not `missing`; at most 64 rows.
-[[nodiscard]] std::uint64_t present_mask(const std::uint8_t* kinds, std::uint32_t rows);
-
 }  // namespace vecserve::engine

@@ -188,18 +188,4 @@ TEST_CASE("masks: a chain of many terms does not recurse", "[filter]") {
   }
 }
 
-TEST_CASE("masks: present_mask sees every kind at every place and no further", "[filter]") {
-  std::mt19937_64 random(17);
-  for (std::uint32_t rows = 0; rows <= 64; ++rows) {
-    const auto kinds = std::make_unique<std::uint8_t[]>(rows);  // exact, for the address sanitizer
-    std::uint64_t expected = 0;
-    for (std::uint32_t i = 0; i < rows; ++i) {
-      kinds[i] = static_cast<std::uint8_t>(random() % 5);
-      if (kinds[i] != 0) expected |= std::uint64_t{1} << i;
-    }
-    CAPTURE(rows);
-    CHECK(present_mask(kinds.get(), rows) == expected);
-  }
-}
-
 }  // namespace
