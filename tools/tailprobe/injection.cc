@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <numeric>
@@ -153,15 +154,23 @@ BusyDisk::~BusyDisk() {
   unlink(path_.c_str());
 }
 
+BusyDisk::Clock::duration BusyDisk::busy_within(Clock::time_point from,
+                                                Clock::time_point to) const {
+  const Clock::time_point ended = ended_.load(std::memory_order_acquire);
+  const Clock::time_point begun = begun_.load(std::memory_order_acquire);
+  return std::max(std::min(to, ended) - std::max(from, begun), Clock::duration::zero());
+}
+
 void BusyDisk::write_bursts() {
   const int file = open(path_.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (file < 0) return;
   const std::vector<char> data(kDiskBurstBytes, 'b');
   while (!stopping_.load()) {
     (void)!pwrite(file, data.data(), data.size(), 0);
-    busy_.store(true, std::memory_order_release);
+    begun_.store(Clock::now(), std::memory_order_release);
+    ended_.store(Clock::time_point::max(), std::memory_order_release);
     fdatasync(file);
-    busy_.store(false, std::memory_order_release);
+    ended_.store(Clock::now(), std::memory_order_release);
     std::this_thread::sleep_for(kDiskPause);
   }
   close(file);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -57,14 +58,18 @@ class BusyDisk {
   BusyDisk(const BusyDisk&) = delete;
   BusyDisk& operator=(const BusyDisk&) = delete;
 
-  // Whether a burst is being written now.
-  [[nodiscard]] bool busy() const { return busy_.load(std::memory_order_acquire); }
+  using Clock = std::chrono::steady_clock;
+
+  // For how much of that time the last burst was on its way to the disk.
+  [[nodiscard]] Clock::duration busy_within(Clock::time_point from, Clock::time_point to) const;
 
  private:
   void write_bursts();
 
   const std::string path_;
-  std::atomic<bool> busy_{false};
+  // Of the last burst; max(): not yet.
+  std::atomic<Clock::time_point> begun_{Clock::time_point::max()};
+  std::atomic<Clock::time_point> ended_{Clock::time_point::max()};
   std::atomic<bool> stopping_{false};
   std::thread writer_;
 };

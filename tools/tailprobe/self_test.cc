@@ -82,7 +82,8 @@ Tally inject(Cause cause, const SelfTestOptions& options) {
   return tally(result, injected, cause);
 }
 
-// Runs of fsync that began, or ended, while a burst of another thread was on its way to the disk.
+// Runs of fsync for at least half of whose time a burst of another thread was on its way to the
+// disk: one that was over, or nearly so, when the burst came was slow for another reason.
 Result<Tally> inject_busy_disk(const SelfTestOptions& options) {
   Result<Operation> sync = make_operation("fsync", {0, options.folder});
   if (!sync.ok()) return sync.status();
@@ -94,11 +95,12 @@ Result<Tally> inject_busy_disk(const SelfTestOptions& options) {
   std::unique_ptr<BusyDisk> disk;
   std::size_t current = 0;
   Operation operation = *sync;
-  // The busy flag is read before and after, so that a burst that began during the run counts.
   operation.run = [&] {
-    const bool before = disk != nullptr && disk->busy();
+    const auto begin = BusyDisk::Clock::now();
     sync->run();
-    if (disk != nullptr && (before || disk->busy())) injected[current] = true;
+    if (disk == nullptr) return;
+    const auto end = BusyDisk::Clock::now();
+    if (2 * disk->busy_within(begin, end) >= end - begin) injected[current] = true;
   };
   const ProbeResult result = probe(operation, probing, [&](std::size_t index) {
     if (disk == nullptr) disk = std::make_unique<BusyDisk>(options.folder);
