@@ -4,14 +4,13 @@
 // Exit codes: 0 done, 1 failed, 2 wrong flags, 3 the run is INVALID.
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <fstream>
 #include <iostream>
 
 #include "tools/hedge/hedged_target.h"
 #include "tools/loadgen/live_view.h"
+#include "tools/loadgen/run_files.h"
 #include "tools/loadgen/run_load.h"
 #include "tools/loadgen/write_views.h"
-#include "tools/report/histogram_log.h"
 
 namespace {
 
@@ -23,7 +22,7 @@ struct Flags {
   double timeout_ms = 1'000.0;
   double slo_ms = 100.0;
   bool unhedged = false;
-  std::string json, csv, hgrm, hlog, svg, html;
+  loadgen::RunFiles files;
 };
 
 void add_flags(CLI::App& app, Flags& flags) {
@@ -54,12 +53,7 @@ void add_flags(CLI::App& app, Flags& flags) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   app.add_flag("--unhedged", flags.unhedged, "the better of two servers, and no second copies");
-  app.add_option("--json", flags.json, "- for one JSON line on standard output");
-  app.add_option("--csv", flags.csv, "a file for the percentiles");
-  app.add_option("--hgrm", flags.hgrm, "a file for the spectrum, as HdrHistogram writes it");
-  app.add_option("--hlog", flags.hlog, "a file for a histogram a second, likewise");
-  app.add_option("--svg", flags.svg, "a file for the plots");
-  app.add_option("--html", flags.html, "a file for a page with the plots");
+  loadgen::add_file_flags(app, flags.files);
 }
 
 nlohmann::ordered_json to_json(const HedgeStats& stats) {
@@ -96,25 +90,6 @@ void print_stats(const HedgeStats& stats) {
               static_cast<double>(stats.delay.count()) * 1e-6, stats.load);
 }
 
-template <typename Write>
-void write_file(const std::string& path, Write&& write) {
-  if (path.empty()) return;
-  std::ofstream file(path);
-  write(file);
-  if (!file.good()) throw std::runtime_error("cannot write " + path);
-}
-
-void write_files(const Flags& flags, const loadgen::LoadRun& run) {
-  write_file(flags.csv, [&](std::ostream& out) { loadgen::write_csv(out, run.report); });
-  write_file(flags.hgrm,
-             [&](std::ostream& out) { report::write_spectrum(out, run.report.summary.response); });
-  write_file(flags.hlog, [&](std::ostream& out) {
-    loadgen::write_hlog(out, run.report, *run.records, run.result.sent, run.start_unix_s);
-  });
-  write_file(flags.svg, [&](std::ostream& out) { out << loadgen::views_svg(run); });
-  write_file(flags.html, [&](std::ostream& out) { out << loadgen::views_html(run); });
-}
-
 int run(Flags& flags) {
   flags.target.timeout = std::chrono::microseconds(static_cast<int>(flags.timeout_ms * 1e3));
   flags.target.hedge.target = std::chrono::microseconds(static_cast<int>(flags.slo_ms * 1e3));
@@ -123,7 +98,7 @@ int run(Flags& flags) {
   flags.plan.sender.drain_ns = static_cast<std::uint64_t>((flags.timeout_ms + 1'000.0) * 1e6);
   auto target = hedge::HedgedTarget::connect(flags.target);
   if (!target.ok()) throw std::runtime_error(target.status().to_string());
-  loadgen::LiveView live(flags.json == "-");
+  loadgen::LiveView live(flags.files.json == "-");
   Result<loadgen::LoadRun> ran = loadgen::run_load(
       flags.plan, **target, [&](const loadgen::LiveState& state) { live.show(state); });
   live.finish();
@@ -133,16 +108,15 @@ int run(Flags& flags) {
   ran->report.title.target = flags.unhedged ? "unhedged" : "hedged";
   ran->report.title.arrivals = "poisson";
   ran->report.title.mix = "search=100";
-  if (flags.json == "-") {
-    nlohmann::ordered_json line = loadgen::to_json(ran->report);
-    line["hedge"] = to_json(stats);
-    std::cout << line.dump() << std::endl;
-  } else {
+  nlohmann::ordered_json line = loadgen::to_json(ran->report);
+  line["hedge"] = to_json(stats);
+  loadgen::append_json(flags.files.json, line);
+  if (flags.files.json.empty()) {
     loadgen::print_report(std::cout, ran->report);
     print_stats(stats);
     loadgen::print_views(std::cout, *ran);
   }
-  write_files(flags, *ran);
+  loadgen::write_run_files(flags.files, *ran);
   return ran->report.judgement.verdict == loadgen::Verdict::invalid ? 3 : 0;
 }
 

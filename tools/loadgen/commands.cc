@@ -7,7 +7,6 @@
 #include <cmath>
 #include <cstdio>
 #include <ctime>
-#include <fstream>
 #include <iostream>
 #include <memory>
 #include <stdexcept>
@@ -20,7 +19,6 @@
 #include "tools/loadgen/run_load.h"
 #include "tools/loadgen/self_test.h"
 #include "tools/loadgen/write_views.h"
-#include "tools/report/histogram_log.h"
 
 namespace vecserve::loadgen {
 namespace {
@@ -42,27 +40,6 @@ std::string text_of_time(double unix_s) {
 
 [[noreturn]] void refuse(const Status& status) {
   throw std::runtime_error(status.to_string());
-}
-
-// To a file, or to standard output for "-".
-void write_to(const std::string& path, const std::function<void(std::ostream&)>& write) {
-  if (path.empty()) return;
-  if (path == "-") {
-    write(std::cout);
-    std::cout.flush();
-    return;
-  }
-  std::ofstream out(path, std::ios::trunc);
-  write(out);
-  if (!out.flush()) throw std::runtime_error("cannot write " + path);
-}
-
-void append_json(const Settings& settings, const ordered_json& json) {
-  if (settings.json == "-") {
-    std::cout << json.dump() << std::endl;
-  } else if (!settings.json.empty()) {
-    std::ofstream(settings.json, std::ios::app) << json.dump() << '\n';
-  }
 }
 
 LoadPlan plan_of(const Settings& settings, const Mix& mix, double rate) {
@@ -99,19 +76,12 @@ LoadRun run_once(const Settings& settings, Target& target, double rate) {
 }
 
 void write_run(const Settings& settings, const LoadRun& run) {
-  append_json(settings, to_json(run.report));
-  if (settings.json.empty()) {
+  append_json(settings.files.json, to_json(run.report));
+  if (settings.files.json.empty()) {
     print_report(std::cout, run.report);
     print_views(std::cout, run);
   }
-  write_to(settings.csv, [&](std::ostream& out) { write_csv(out, run.report); });
-  write_to(settings.hgrm,
-           [&](std::ostream& out) { report::write_spectrum(out, run.report.summary.response); });
-  write_to(settings.hlog, [&](std::ostream& out) {
-    write_hlog(out, run.report, *run.records, run.result.sent, run.start_unix_s);
-  });
-  write_to(settings.svg, [&](std::ostream& out) { out << views_svg(run); });
-  write_to(settings.html, [&](std::ostream& out) { out << views_html(run); });
+  write_run_files(settings.files, run);
 }
 
 int command_run(const Settings& settings) {
@@ -132,16 +102,17 @@ std::vector<double> sweep_rates(const Settings& settings) {
 int command_sweep(const Settings& settings) {
   const std::unique_ptr<Target> target = make_target(settings);
   std::vector<SweepPoint> points;
-  if (settings.json.empty()) print_sweep_head(std::cout, false);
+  if (settings.files.json.empty()) print_sweep_head(std::cout, false);
   for (const double rate : sweep_rates(settings)) {
     const LoadRun run = run_once(settings, *target, rate);
-    append_json(settings, to_json(run.report));
+    append_json(settings.files.json, to_json(run.report));
     points.push_back(sweep_point(run.report));
-    if (settings.json.empty()) print_sweep_point(std::cout, points.back(), false);
+    if (settings.files.json.empty()) print_sweep_point(std::cout, points.back(), false);
   }
-  if (settings.json.empty()) print_curve(std::cout, points, std::nullopt);
-  write_to(settings.svg, [&](std::ostream& out) { out << curve_svg(points, std::nullopt); });
-  write_to(settings.html, [&](std::ostream& out) { out << curve_html(points, std::nullopt); });
+  if (settings.files.json.empty()) print_curve(std::cout, points, std::nullopt);
+  write_to(settings.files.svg, [&](std::ostream& out) { out << curve_svg(points, std::nullopt); });
+  write_to(settings.files.html,
+           [&](std::ostream& out) { out << curve_html(points, std::nullopt); });
   return 0;
 }
 
@@ -163,18 +134,18 @@ int command_knee(const Settings& settings) {
   options.slo = *slo;
   options.rate_first = settings.rate;
   options.steps_max = settings.steps_max;
-  if (settings.json.empty()) print_sweep_head(std::cout, true);
+  if (settings.files.json.empty()) print_sweep_head(std::cout, true);
   const KneeResult found = find_knee(options, plan, *target, [&](const SweepPoint& p) {
-    if (settings.json.empty()) print_sweep_point(std::cout, p, true);
+    if (settings.files.json.empty()) print_sweep_point(std::cout, p, true);
   });
-  append_json(settings, knee_json(found, settings));
-  if (settings.json.empty()) {
+  append_json(settings.files.json, knee_json(found, settings));
+  if (settings.files.json.empty()) {
     print_knee(std::cout, found, settings.slo);
     print_curve(std::cout, found.points, knee_mark(found, settings.slo));
   }
   const auto mark = knee_mark(found, settings.slo);
-  write_to(settings.svg, [&](std::ostream& out) { out << curve_svg(found.points, mark); });
-  write_to(settings.html, [&](std::ostream& out) { out << curve_html(found.points, mark); });
+  write_to(settings.files.svg, [&](std::ostream& out) { out << curve_svg(found.points, mark); });
+  write_to(settings.files.html, [&](std::ostream& out) { out << curve_html(found.points, mark); });
   return found.search.passed() > 0.0 ? 0 : kExitInvalid;
 }
 
@@ -192,7 +163,7 @@ int command_compare(const Settings& settings) {
       compare(load_comparable(settings.compare.at(0)), load_comparable(settings.compare.at(1)));
   bool slower = false;
   ordered_json json = {{"tool", "loadgen"}, {"compare", settings.compare}};
-  if (settings.json.empty()) {
+  if (settings.files.json.empty()) {
     std::printf("response times of A = %s and B = %s\n%-7s %12s %12s %10s  %-22s %s\n",
                 settings.compare[0].c_str(), settings.compare[1].c_str(), "", "A", "B", "B / A",
                 "95 % interval", "");
@@ -207,7 +178,7 @@ int command_compare(const Settings& settings) {
                                    {"high", d.high},
                                    {"doubt", d.doubt},
                                    {"significant", d.significant}});
-    if (!settings.json.empty()) continue;
+    if (!settings.files.json.empty()) continue;
     std::printf("p%-6.6g %12s %12s %10.4f  %.4f to %.4f       %s\n", 100 * d.quantile,
                 duration_text(d.a_ns).c_str(), duration_text(d.b_ns).c_str(), d.ratio, d.low,
                 d.high,
@@ -216,8 +187,8 @@ int command_compare(const Settings& settings) {
                                 : "B is faster");
   }
   json["b_is_slower"] = slower;
-  append_json(settings, json);
-  if (settings.json.empty()) {
+  append_json(settings.files.json, json);
+  if (settings.files.json.empty()) {
     std::printf(
         "significant at 5 %% over all lines together, with neighbouring requests' "
         "resemblance counted;\ndifferences between two runs of the same program are not: "
@@ -234,13 +205,13 @@ int command_self_test(const Settings& settings) {
     options.progress = [](const std::string& text) { std::fprintf(stderr, "%s\n", text.c_str()); };
   }
   options.report = [&](const CheckLine& line) {
-    append_json(settings, {{"name", line.name},
-                           {"figure", line.figure},
-                           {"limit", line.limit},
-                           {"holds", line.holds},
-                           {"unit", line.unit},
-                           {"note", line.note}});
-    if (!settings.json.empty()) return;
+    append_json(settings.files.json, {{"name", line.name},
+                                      {"figure", line.figure},
+                                      {"limit", line.limit},
+                                      {"holds", line.holds},
+                                      {"unit", line.unit},
+                                      {"note", line.note}});
+    if (!settings.files.json.empty()) return;
     std::printf("%-40s %12.4g %s %-12.4g %-6s %s\n    %s\n", line.name.c_str(), line.figure,
                 line.at_least ? ">=" : "<=", line.limit, line.unit.c_str(),
                 line.holds ? "holds" : "DOES NOT HOLD", line.note.c_str());

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "tools/loadgen/run_files.h"
+
 namespace vecserve::loadgen {
 
 struct Settings {
@@ -48,12 +50,7 @@ struct Settings {
   std::uint32_t steps_max = 12;
 
   // Where to.
-  std::string json{};
-  std::string csv{};
-  std::string hgrm{};
-  std::string hlog{};
-  std::string svg{};
-  std::string html{};
+  RunFiles files{};
   bool quiet = false;
   bool smoke = false;
 

@@ -70,12 +70,7 @@ void add_flags(CLI::App& app, Settings& settings) {
   app.add_option("--compare", settings.compare, "two files of --json: is B slower than A?")
       ->expected(2);
   app.add_flag("--self-test", settings.self_test, "prove the generator on this machine, 35 s");
-  app.add_option("--json", settings.json, "one JSON line per result to this file, - for stdout");
-  app.add_option("--csv", settings.csv, "percentiles as CSV");
-  app.add_option("--hgrm", settings.hgrm, "response spectrum in HdrHistogram's text form, us");
-  app.add_option("--hlog", settings.hlog, "a histogram a second in HdrHistogram's log form, ns");
-  app.add_option("--svg", settings.svg, "the spectrum, or the curve of --sweep and --find-knee");
-  app.add_option("--html", settings.html, "all views in one page");
+  add_file_flags(app, settings.files);
   app.add_flag("--quiet", settings.quiet, "no progress on standard error");
   app.add_flag("--smoke", settings.smoke, "of --self-test: short, times are not judged");
 }
