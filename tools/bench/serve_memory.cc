@@ -2,7 +2,7 @@
 // it over many connections. Used by bench_serve; main thread, with the load generator's threads
 // beside it. Always holds: growth counts from before the first search, and from the largest
 // reading.
-#include <cstdlib>
+#include <array>
 
 #include "tools/bench/serve_cases.h"
 #include "tools/bench/service_process.h"
@@ -82,24 +82,32 @@ void measure_memory(const ServeSettings& settings) {
     most = std::max(most, service.resident_mib());
   });
   require(service.running(), "the server ended; see " + service.error_file());
-  std::uint64_t good = 0, refused = 0, other = 0;
+  std::array<std::uint64_t, loadgen::kOutcomes> ended{};
+  std::uint64_t unheard = 0;  // expired, and the server had not said a word
   for (const loadgen::Record& record : over.records->all()) {
-    const bool ok = record.outcome == loadgen::Outcome::ok;
-    const bool no = record.outcome == loadgen::Outcome::refused;
-    ++(ok ? good : no ? refused : other);
+    ++ended[static_cast<std::size_t>(record.outcome)];
+    unheard += record.outcome == loadgen::Outcome::expired && record.stages.told_ns == 0 ? 1u : 0u;
   }
+  const auto count = [&](loadgen::Outcome outcome) {
+    return ended[static_cast<std::size_t>(outcome)];
+  };
   Report report("serve", settings.common);
-  report.add({{"case", "memory"},
-              {"connections", settings.crowd},
-              {"seconds", settings.overload_s},
-              {"capacity_qps", capacity},
-              {"offered_qps", static_cast<double>(good + refused + other) / settings.overload_s},
-              {"answered", good},
-              {"refused", refused},
-              {"other", other},
-              {"rss_before_mib", before},
-              {"rss_most_mib", most},
-              {"rss_growth_mib", most - before}});
+  report.add(
+      {{"case", "memory"},
+       {"connections", settings.crowd},
+       {"seconds", settings.overload_s},
+       {"capacity_qps", capacity},
+       {"offered_qps", static_cast<double>(over.records->all().size()) / settings.overload_s},
+       {"answered", count(loadgen::Outcome::ok)},
+       {"refused", count(loadgen::Outcome::refused)},
+       {"expired", count(loadgen::Outcome::expired)},
+       {"expired_unheard", unheard},
+       {"failed", count(loadgen::Outcome::failed)},
+       {"unanswered", count(loadgen::Outcome::unanswered)},
+       {"blocked_p99_us", static_cast<double>(over.report.summary.blocked.value_at(0.99)) * 1e-3},
+       {"rss_before_mib", before},
+       {"rss_most_mib", most},
+       {"rss_growth_mib", most - before}});
 }
 
 }  // namespace vecserve::bench

@@ -31,7 +31,7 @@ ClientOptions client_options(const ClientTargetOptions& options) {
 
 }  // namespace
 
-Outcome outcome_of(StatusCode code) {
+Outcome outcome_of(StatusCode code, const RetryAdvice& retry) {
   switch (code) {
     case StatusCode::ok:
     case StatusCode::not_found:  // of a get or an erase: an answer like any other
@@ -39,7 +39,7 @@ Outcome outcome_of(StatusCode code) {
     case StatusCode::resource_exhausted:
       return Outcome::refused;
     case StatusCode::deadline_exceeded:
-      return Outcome::expired;
+      return retry.predicted_wait.count() > 0 ? Outcome::refused : Outcome::expired;
     default:
       return Outcome::failed;
   }
@@ -121,7 +121,9 @@ Status ClientTarget::prepare(const std::function<void(std::uint64_t)>& progress)
 template <typename T>
 Callback<T> ClientTarget::completion(std::size_t index) {
   return [this, index](Reply<T> reply) {
-    records_->complete(index, outcome_of(reply.status().code()), stages_of(reply.info().server));
+    const CallInfo& info = reply.info();
+    records_->complete(index, outcome_of(reply.status().code(), info.retry),
+                       stages_of(info.server));
   };
 }
 

@@ -66,8 +66,9 @@ class ClientTarget final : public Target {
   Client client_;
 };
 
-// What a reply's status means for a request.
-[[nodiscard]] Outcome outcome_of(StatusCode code);
+// What a reply's status means for a request. A deadline that the server saw it could not keep, and
+// said so at once with advice when to come again, is a refusal; one that passed is not.
+[[nodiscard]] Outcome outcome_of(StatusCode code, const RetryAdvice& retry = {});
 [[nodiscard]] Stages stages_of(const ServedStages& served);
 
 }  // namespace vecserve::loadgen

@@ -116,6 +116,9 @@ TEST_CASE("client target: status codes become outcomes", "[loadgen]") {
   CHECK(outcome_of(StatusCode::not_found) == Outcome::ok);
   CHECK(outcome_of(StatusCode::resource_exhausted) == Outcome::refused);
   CHECK(outcome_of(StatusCode::deadline_exceeded) == Outcome::expired);
+  RetryAdvice advice;
+  advice.predicted_wait = std::chrono::milliseconds(3);
+  CHECK(outcome_of(StatusCode::deadline_exceeded, advice) == Outcome::refused);
   CHECK(outcome_of(StatusCode::unavailable) == Outcome::failed);
   CHECK(outcome_of(StatusCode::data_loss) == Outcome::failed);
   ClientTargetOptions nothing;
