@@ -27,15 +27,18 @@ constexpr double kSilentServices = 2.0;
 constexpr double kSilenceGoesOn = 3.0;
 // A second copy goes out only if it can expect to need this share of what the first still needs: it
 // joins a queue at its end.
-constexpr double kBetterShare = 0.5;
+constexpr double kBetterShare = 0.7;
 // Below this load the work of a second copy that runs in vain is time nobody else wanted;
 // simulated, it stays below 5 % of all work.
 constexpr double kIdleLoad = 0.45;
 // A call that runs has cost something, and what it still needs is likely less than what a second
-// one would: only beyond the quantile 1 - budget / 100 of the times of serving is it stuck.
+// one would: only well beyond the quantile 1 - budget / 100 of the times of serving is it stuck.
 constexpr double kStuckParts = 100.0;
-// A call that waits is hedged at the quantile 1 - budget, or, while less than this share of the
-// bucket is left, at 1 - budget / 5: that keeps the rest for when it matters.
+constexpr double kStuckFactor = 1.2;
+// A call that waits at a silent replica moves on at once: if it is taken back there, that is not a
+// second copy but another queue. One that waits elsewhere is hedged at the quantile 1 - budget, or,
+// while less than this share of the bucket is left, at 1 - budget / 5: that keeps the rest for when
+// it matters.
 constexpr double kReserveShare = 0.25;
 constexpr double kLateParts = 5.0;
 // What a copy that was taken back before it ran gives back of its token: it cost messages only.
@@ -44,8 +47,15 @@ constexpr double kTakenBack = 0.75;
 // times of serving later; one that came on loaded replicas after the longest delay.
 constexpr double kAskAgainServices = 2.0;
 
+// One service of a stalled replica says more of the stall than of services.
+constexpr double kHeardMeans = 10.0;
+
 double us_of(Duration time) {
   return static_cast<double>(time.count()) * 1e-3;
+}
+
+Duration of_us(double us) {
+  return Duration(static_cast<Duration::rep>(us * 1e3));
 }
 
 }  // namespace
@@ -76,12 +86,26 @@ std::uint64_t HedgePolicy::ahead_of(const HedgedCall::Copy& copy) const {
       std::count_if(begin, end, [](const std::optional<TimePoint>& sent) { return !!sent; }));
 }
 
+double HedgePolicy::usual_us(const Replica& replica) {
+  return std::max(1.0, replica.mean_us);
+}
+
+// For how long it has answered nothing, although asked; 0 while that is nothing unusual.
+double HedgePolicy::silent_us(const Replica& replica, TimePoint now) {
+  if (replica.open.empty() || !replica.open.front()) return 0.0;
+  const double us = us_of(now - std::max(replica.answered_at, *replica.open.front()));
+  return us > kSilentServices * usual_us(replica) ? us : 0.0;
+}
+
 double HedgePolicy::turn_us(const Replica& replica, std::uint64_t ahead, TimePoint now) {
-  const double mean_us = std::max(1.0, replica.mean_us);
-  const double turn_us = mean_us * (1.0 + static_cast<double>(ahead) / replica.batch_works);
-  if (replica.open.empty() || !replica.open.front()) return turn_us;
-  const double silent_us = us_of(now - std::max(replica.answered_at, *replica.open.front()));
-  return turn_us + (silent_us > kSilentServices * mean_us ? kSilenceGoesOn * silent_us : 0.0);
+  const double parts = 1.0 + static_cast<double>(ahead) / replica.batch_works;
+  return usual_us(replica) * parts + kSilenceGoesOn * silent_us(replica, now);
+}
+
+// A little after a replica that answers nothing from now on counts as silent.
+TimePoint HedgePolicy::next_look(const HedgedCall& call, TimePoint now) const {
+  const Replica& primary = replicas_[call.copies[0].replica];
+  return now + std::max(options_.delay_min, of_us(kSilentServices * usual_us(primary) + 1.0));
 }
 
 double HedgePolicy::score(const Replica& replica, TimePoint now) {
@@ -152,7 +176,9 @@ void HedgePolicy::refresh(TimePoint now) {
       return value ? std::optional(std::min(std::max(*value, low), options_.delay_max)) : value;
     };
     services_[cost]->refresh(now);
-    stuck_delays_[cost] = clamped(services_[cost]->quantile(1.0 - options_.budget / kStuckParts));
+    std::optional<Duration> stuck = services_[cost]->quantile(1.0 - options_.budget / kStuckParts);
+    if (stuck) stuck = of_us(kStuckFactor * us_of(*stuck));
+    stuck_delays_[cost] = clamped(stuck);
     delays_[cost] = clamped(lowest);
     late_delays_[cost] = clamped(lowest_late);
   }
@@ -169,7 +195,7 @@ HedgedCall HedgePolicy::begin(TimePoint now, std::uint32_t cost_class, bool hedg
   send(call, choose(now, std::nullopt), now);
   if (!call.hedgeable) return call;
   if (const std::optional<Duration>& wait = delays_[call.cost_class]) {
-    call.hedge_at = now + *wait;
+    call.hedge_at = std::min(now + *wait, next_look(call, now));
   } else {
     ++stats_.learning;
   }
@@ -185,28 +211,31 @@ std::optional<TimePoint> HedgePolicy::runs_since(const HedgedCall::Copy& copy) c
 }
 
 // The moment before which a second copy of the call is too early.
-TimePoint HedgePolicy::due(const HedgedCall& call) const {
+TimePoint HedgePolicy::due(const HedgedCall& call, TimePoint now) const {
   const HedgedCall::Copy& first = call.copies[0];
+  const TimePoint late = first.sent + delays_[call.cost_class].value_or(Duration(0));
   if (const std::optional<TimePoint> since = runs_since(first)) {
-    if (load() < kIdleLoad) return TimePoint::min();
-    return *since + stuck_delays_[call.cost_class].value_or(Duration(0));
+    if (load() < kIdleLoad) return late;
+    return std::max(late, *since + stuck_delays_[call.cost_class].value_or(Duration(0)));
   }
-  if (tokens_ >= options_.bucket_max * kReserveShare) return TimePoint::min();
-  return first.sent + late_delays_[call.cost_class].value_or(Duration(0));
+  if (tokens_ < options_.bucket_max * kReserveShare) {
+    return std::max(late, first.sent + late_delays_[call.cost_class].value_or(Duration(0)));
+  }
+  return silent_us(replicas_[first.replica], now) > 0.0 ? TimePoint::min() : late;
 }
 
 std::optional<std::uint32_t> HedgePolicy::hedge(HedgedCall& call, TimePoint now) {
   call.hedge_at.reset();
   if (!call.hedgeable || call.copy_count != 1 || !call.copies[0].open) return std::nullopt;
+  const TimePoint due_at = due(call, now);
+  if (now < due_at) {
+    call.hedge_at = std::min(due_at, next_look(call, now));
+    return std::nullopt;
+  }
   const bool pushed_back = refused_at_ && now - *refused_at_ < options_.refusal_pause;
   if (pushed_back || load() > options_.load_max) {
     hold_back(call, stats_.loaded);
     call.hedge_at = pushed_back ? *refused_at_ + options_.refusal_pause : now + options_.delay_max;
-    return std::nullopt;
-  }
-  const TimePoint due_at = due(call);
-  if (now < due_at) {
-    call.hedge_at = due_at;
     return std::nullopt;
   }
   const HedgedCall::Copy& first = call.copies[0];
@@ -217,8 +246,7 @@ std::optional<std::uint32_t> HedgePolicy::hedge(HedgedCall& call, TimePoint now)
   const bool better = score(replicas_[replica], now) < kBetterShare * left_us;
   if (!better || tokens_ < 1.0) {
     hold_back(call, better ? stats_.no_budget : stats_.loaded);
-    const double again_us = kAskAgainServices * std::max(1.0, primary.mean_us);
-    call.hedge_at = now + std::clamp(Duration(static_cast<Duration::rep>(again_us * 1e3)),
+    call.hedge_at = now + std::clamp(of_us(kAskAgainServices * usual_us(primary)),
                                      options_.delay_min, options_.delay_max);
     return std::nullopt;
   }
@@ -252,7 +280,8 @@ void HedgePolicy::answered(HedgedCall& call, std::uint32_t copy, TimePoint now,
   replica.latencies[call.cost_class]->answered(latency);
   replica.answered_at = now;
   const Duration served = times.served.count() > 0 ? times.served : latency;
-  replica.mean_us += kMeanWeight * (us_of(served) - replica.mean_us);
+  const double most_us = replica.mean_us > 0.0 ? kHeardMeans * replica.mean_us : us_of(served);
+  replica.mean_us += kMeanWeight * (std::min(us_of(served), most_us) - replica.mean_us);
   const bool waited = us_of(times.waited) > kWaitingMin * us_of(times.served);
   replica.waiting_share += kWaitingWeight * ((waited ? 1.0 : 0.0) - replica.waiting_share);
   replica.batch_works += kWaitingWeight * (std::max(1.0, times.batch_works) - replica.batch_works);

@@ -120,9 +120,12 @@ class HedgePolicy {
 
   void refresh(TimePoint now);
   std::uint64_t ahead_of(const HedgedCall::Copy& copy) const;
+  static double usual_us(const Replica& replica);
+  static double silent_us(const Replica& replica, TimePoint now);
   static double turn_us(const Replica& replica, std::uint64_t ahead, TimePoint now);
   static double score(const Replica& replica, TimePoint now);
-  TimePoint due(const HedgedCall& call) const;
+  TimePoint next_look(const HedgedCall& call, TimePoint now) const;
+  TimePoint due(const HedgedCall& call, TimePoint now) const;
   static void hold_back(HedgedCall& call, std::uint64_t& why);  // counts the call once
   std::optional<TimePoint> runs_since(const HedgedCall::Copy& copy) const;
   std::uint32_t choose(TimePoint now, std::optional<std::uint32_t> without);

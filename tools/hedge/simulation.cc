@@ -251,8 +251,10 @@ class Simulation {
       result_.arrivals_s.push_back(call.arrival_us * 1e-6);
     }
     const auto time = [](double us) { return net::Duration(static_cast<std::int64_t>(us * 1e3)); };
+    // As a server says it, which knows nothing of stalls: from the begin to the end.
+    const double served_us = call.finish_us[copy] - call.started_us[copy];
     policy_.answered(call.decided, copy, moment(now_us_),
-                     {time(call.waited_us[copy]), time(call.service_us[copy]), 1.0});
+                     {time(call.waited_us[copy]), time(served_us), 1.0});
     const std::uint32_t other = 1 - copy;
     if (call.decided.copy_count == 2 && call.decided.copies[other].open) {
       policy_.given_up(call.decided, other, moment(now_us_));
