@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "net/reply.h"
+#include "net/thread_urgency.h"
 
 namespace vecserve::net {
 
@@ -144,6 +145,7 @@ Status ServerListener::start_threads() {
   for (const Context& context : contexts_) {
     try {
       threads_.emplace_back([context] {
+        be_prompt();
         // A handler that throws, for lack of memory, ends its own work only.
         while (!context->stopped()) {
           try {
