@@ -6,6 +6,7 @@
 #include <iterator>
 #include <utility>
 
+#include "net/brief_lock.h"
 #include "net/client_core.h"
 #include "net/limits.h"
 
@@ -43,7 +44,7 @@ void refresh(ClientCall& call, ClientCall::TimePoint now) {
 void ClientCore::take_inbox() {
   std::vector<ClientCallPtr> arrived;
   {
-    const std::lock_guard lock(mutex_);
+    const auto lock = lock_briefly(mutex_);
     arrived.swap(inbox_);
   }
   for (const ClientCallPtr& call : arrived) {
@@ -118,7 +119,7 @@ void ClientCore::on_up(ClientLink& /*link*/, const HelloReply& hello) {
   count_links();
   frame_bytes_max_ = hello.frame_bytes_max;
   {
-    const std::lock_guard lock(mutex_);
+    const auto lock = lock_briefly(mutex_);
     server_.version = hello.server;
     server_.protocol = hello.version;
     server_.frame_bytes_max = hello.frame_bytes_max;
@@ -143,7 +144,7 @@ void ClientCore::on_reply(ClientLink& link, Reply& reply) {
   const auto* const error = std::get_if<ErrorReply>(&reply.body);
   const bool refused = error != nullptr && is_refusal(*error);
   {
-    const std::lock_guard lock(mutex_);
+    const auto lock = lock_briefly(mutex_);
     ++counted_.replies;
     if (refused) ++counted_.refused;
     throttle_.on_end(call->info.received, !refused);
@@ -162,7 +163,7 @@ bool ClientCore::try_again(const ClientCallPtr& call, const ErrorReply& error) {
   if (stopping_ || call->info.attempts >= call->attempts_max) return false;
   TimePoint when = std::chrono::steady_clock::now() + error.retry.retry_after;
   {
-    const std::lock_guard lock(mutex_);
+    const auto lock = lock_briefly(mutex_);
     // Up to half as long again, so that those who were refused together do not return together.
     std::uniform_int_distribution<std::int64_t> jitter(0, error.retry.retry_after.count() / 2);
     when += std::chrono::microseconds(jitter(random_));
@@ -182,7 +183,7 @@ void ClientCore::on_down(ClientLink& link, const Status& why) {
   }
   count_links();
   {
-    const std::lock_guard lock(mutex_);
+    const auto lock = lock_briefly(mutex_);
     last_down_ = why;
   }
   std::sort(lost.begin(), lost.end(), [](const ClientCallPtr& a, const ClientCallPtr& b) {
@@ -232,7 +233,7 @@ void ClientCore::finish(const ClientCallPtr& call, const Status& status, Reply& 
   deadlines_.erase({call->deadline, id});
   calls_.erase(id);
   {
-    const std::lock_guard lock(mutex_);
+    const auto lock = lock_briefly(mutex_);
     --running_;
     running_bytes_ -= call->frame.size();
   }
@@ -289,7 +290,7 @@ void ClientCore::on_timer() {
     const ClientCallPtr call = calls_.at(deadlines_.begin()->second);
     std::string text = "no reply in time";
     if (call->link == nullptr && links_up_ == 0) {
-      const std::lock_guard lock(mutex_);
+      const auto lock = lock_briefly(mutex_);
       text = "not sent: " + last_down_.message();
     }
     if (call->link != nullptr && call->link->up()) send_cancel(*call->link, call->envelope.id);

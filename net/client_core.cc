@@ -8,6 +8,7 @@
 #include <new>
 #include <utility>
 
+#include "net/brief_lock.h"
 #include "net/limits.h"
 
 namespace vecserve::net {
@@ -87,7 +88,7 @@ void ClientCore::run() {
 
 void ClientCore::close() {
   {
-    const std::lock_guard lock(mutex_);
+    const auto lock = lock_briefly(mutex_);
     if (closed_) return;
     closed_ = true;
   }
@@ -127,7 +128,7 @@ void ClientCore::refuse(const ClientCallPtr& call, const Status& status) {
     call->done(status, nothing, call->info);
   };
   {
-    const std::lock_guard lock(mutex_);
+    const auto lock = lock_briefly(mutex_);
     if (!closed_) {
       asio::post(io_, std::move(end));
       return;
@@ -137,7 +138,7 @@ void ClientCore::refuse(const ClientCallPtr& call, const Status& status) {
 }
 
 Status ClientCore::admit(Verb verb, std::size_t bytes, CallInfo& info) {
-  const std::lock_guard lock(mutex_);
+  const auto lock = lock_briefly(mutex_);
   ++counted_.calls;
   if (closed_) return {StatusCode::cancelled, "the client is closed"};
   if (running_ >= options_.calls_max) {
@@ -163,7 +164,7 @@ Status ClientCore::admit(Verb verb, std::size_t bytes, CallInfo& info) {
 }
 
 bool ClientCore::hand_over(const ClientCallPtr& call) {
-  const std::lock_guard lock(mutex_);
+  const auto lock = lock_briefly(mutex_);
   if (closed_) {
     --running_;
     running_bytes_ -= call->frame.size();
@@ -175,12 +176,12 @@ bool ClientCore::hand_over(const ClientCallPtr& call) {
 }
 
 void ClientCore::cancel(CallId call) {
-  const std::lock_guard lock(mutex_);
+  const auto lock = lock_briefly(mutex_);
   if (!closed_) asio::post(io_, [this, call] { cancel_now(call); });
 }
 
 void ClientCore::recall(CallId call, bool waiting_only) {
-  const std::lock_guard lock(mutex_);
+  const auto lock = lock_briefly(mutex_);
   if (!closed_) {
     asio::post(io_, [this, call, waiting_only] { recall_now(call, waiting_only); });
   }
@@ -195,12 +196,12 @@ bool ClientCore::on_own_thread() const {
 }
 
 ServerInfo ClientCore::server_info() const {
-  const std::lock_guard lock(mutex_);
+  const auto lock = lock_briefly(mutex_);
   return server_;
 }
 
 ClientStats ClientCore::stats() const {
-  const std::lock_guard lock(mutex_);
+  const auto lock = lock_briefly(mutex_);
   ClientStats stats = counted_;
   stats.retries = retries_;
   stats.connects = connects_;

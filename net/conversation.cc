@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "engine/base/check.h"
+#include "net/brief_lock.h"
 #include "net/conversation_work.h"
 #include "net/greeting.h"
 
@@ -67,7 +68,7 @@ std::size_t Conversation::body_bytes_max() const {
 }
 
 std::size_t Conversation::unanswered() const {
-  const std::lock_guard lock(mutex_);
+  const auto lock = lock_briefly(mutex_);
   return open_.size();
 }
 
@@ -184,7 +185,7 @@ void Conversation::dispatch(std::unique_ptr<Arrived> arrived) {
 // --------------------------------------------------------------
 
 Status Conversation::enter(const Arrived& arrived) {
-  const std::lock_guard lock(mutex_);
+  const auto lock = lock_briefly(mutex_);
   if (closed_) return {StatusCode::cancelled, "the connection is closing"};
   if (open_.size() >= shared_.options.connection_requests_max) {
     return {StatusCode::resource_exhausted, "too many unanswered requests on this connection"};
@@ -217,7 +218,7 @@ void Conversation::leave(std::uint64_t request_id) {
   Open gone;  // destroyed outside of the lock
   std::vector<std::uint64_t> ready;
   {
-    const std::lock_guard lock(mutex_);
+    const auto lock = lock_briefly(mutex_);
     const auto found = open_.find(request_id);
     if (found == open_.end()) return;
     gone = take(found);
@@ -239,7 +240,7 @@ std::optional<Refusal> Conversation::try_submit(Dispatch& dispatch,
                                                 const Arrived& arrived) {
   bool wanted = false;
   {
-    const std::lock_guard lock(mutex_);
+    const auto lock = lock_briefly(mutex_);
     const auto found = open_.find(arrived.header.request_id);
     if (found == open_.end()) return std::nullopt;  // cancelled meanwhile
     wanted = !closed_;
@@ -263,7 +264,7 @@ void Conversation::cancel(const Arrived& arrived) {
   std::shared_ptr<ScanTask> paused;
   std::shared_ptr<CallTask> held;
   {
-    const std::lock_guard lock(mutex_);
+    const auto lock = lock_briefly(mutex_);
     const auto found = open_.find(target);
     if (found != open_.end()) {
       held = drop_held(found->second);
@@ -288,7 +289,7 @@ void Conversation::close() {
   std::vector<std::shared_ptr<ScanTask>> paused;
   std::vector<std::shared_ptr<CallTask>> held;
   {
-    const std::lock_guard lock(mutex_);
+    const auto lock = lock_briefly(mutex_);
     if (closed_) return;
     closed_ = true;
     paused.swap(paused_);

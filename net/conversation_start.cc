@@ -5,6 +5,7 @@
 #include <cmath>
 #include <utility>
 
+#include "net/brief_lock.h"
 #include "net/conversation.h"
 #include "net/conversation_work.h"
 
@@ -105,7 +106,7 @@ void Conversation::start_write(const std::shared_ptr<CallTask>& work) {
   std::vector<WriteOrder::Key> keys = rows_of(arrived.request);
   std::vector<std::uint64_t> ready;
   {
-    const std::lock_guard lock(mutex_);
+    const auto lock = lock_briefly(mutex_);
     // Those that were cancelled while they waited keep their place, and count here alone.
     if (order_.size() < 2 * std::size_t{shared_.options.connection_requests_max}) {
       const std::uint64_t number = next_write_++;
@@ -129,7 +130,7 @@ void Conversation::begin_writes(std::vector<std::uint64_t> ready) {
     ready.pop_back();
     std::shared_ptr<CallTask> work;
     {
-      const std::lock_guard lock(mutex_);
+      const auto lock = lock_briefly(mutex_);
       auto waiting = held_.extract(number);
       if (!waiting.empty()) work = std::move(waiting.mapped());
       if (work == nullptr) order_.leave(number, ready);  // cancelled or closed meanwhile
@@ -140,7 +141,7 @@ void Conversation::begin_writes(std::vector<std::uint64_t> ready) {
     if (!refusal) continue;
     refuse(arrived, *refusal);
     Open gone;
-    const std::lock_guard lock(mutex_);
+    const auto lock = lock_briefly(mutex_);
     const auto found = open_.find(arrived.header.request_id);
     if (found != open_.end()) gone = take(found);
     order_.leave(number, ready);
@@ -161,7 +162,7 @@ void Conversation::start_scan(std::unique_ptr<Arrived> arrived) {
   auto task = std::make_shared<ScanTask>(shared_, std::move(arrived));
   bool room = false;
   {
-    const std::lock_guard lock(mutex_);
+    const auto lock = lock_briefly(mutex_);
     room = scans_ < limits::connection_scans_max &&
            running.load(std::memory_order_relaxed) < limits::scans_max;
     if (room) {
@@ -179,7 +180,7 @@ void Conversation::continue_scan(std::shared_ptr<ScanTask> task) {
   Open gone;  // these two are destroyed outside of the lock
   std::shared_ptr<Work> last;
   {
-    const std::lock_guard lock(mutex_);
+    const auto lock = lock_briefly(mutex_);
     const auto found = open_.find(task->arrived().header.request_id);
     if (found == open_.end()) return;  // cancelled meanwhile
     last = std::move(found->second.work);
@@ -199,7 +200,7 @@ void Conversation::continue_scan(std::shared_ptr<ScanTask> task) {
 void Conversation::drained() {
   std::vector<std::shared_ptr<ScanTask>> paused;
   {
-    const std::lock_guard lock(mutex_);
+    const auto lock = lock_briefly(mutex_);
     paused.swap(paused_);
   }
   for (std::shared_ptr<ScanTask>& task : paused) continue_scan(std::move(task));

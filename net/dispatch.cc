@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "net/brief_lock.h"
 #include "net/dispatch_state.h"
 #include "net/limits.h"
 
@@ -54,12 +55,17 @@ std::shared_ptr<Peer> Dispatch::join() {
   return std::make_shared<Peer>();
 }
 
-// Finishes a work that left the books, and counts it as done.
+// Finishes a work that left the books; count_finished() comes after.
 void Dispatch::finish(Work& work, const Outcome& outcome) {
   work.finish(outcome);
   work.ticket_.release();
-  const std::lock_guard lock(state_->mutex);
-  if (--state_->unfinished == 0) state_->went_idle.notify_all();
+}
+
+// Once for a whole batch: submit() wants this lock for every request.
+void Dispatch::count_finished(std::size_t count) {
+  const auto lock = lock_briefly(state_->mutex);
+  state_->unfinished -= count;
+  if (state_->unfinished == 0) state_->went_idle.notify_all();
 }
 
 void Dispatch::finish_dropped(Work& work, Status status, const Load& load) {
@@ -68,6 +74,7 @@ void Dispatch::finish_dropped(Work& work, Status status, const Load& load) {
   outcome.stages.queue_ns = ns_between(work.admitted_, state_->clock.steady_now());
   outcome.load = load;
   finish(work, outcome);
+  count_finished(1);
 }
 
 std::optional<Refusal> Dispatch::submit(std::shared_ptr<Work> work) {
@@ -75,7 +82,7 @@ std::optional<Refusal> Dispatch::submit(std::shared_ptr<Work> work) {
   Load load;
   {
     const std::size_t bytes = work->terms().bytes;
-    const std::lock_guard lock(state_->mutex);
+    const auto lock = lock_briefly(state_->mutex);
     State& state = *state_;
     bool taken = false;
     bool trial = false;
@@ -111,7 +118,7 @@ bool Dispatch::cancel(Work& work, bool waiting_only) {
   std::shared_ptr<Work> gone;
   Load load;
   {
-    const std::lock_guard lock(state_->mutex);
+    const auto lock = lock_briefly(state_->mutex);
     if (work.place_ == Work::Place::running) {
       if (waiting_only) return false;
       if (work.cancelled_.exchange(true)) return true;
@@ -135,7 +142,7 @@ void Dispatch::cancel_all(Peer& peer) {
   for (;;) {
     std::shared_ptr<Work> queued;
     {
-      const std::lock_guard lock(state_->mutex);
+      const auto lock = lock_briefly(state_->mutex);
       if (peer.newest_ != nullptr) queued = peer.newest_->self_;
     }
     if (queued == nullptr) break;
@@ -143,7 +150,7 @@ void Dispatch::cancel_all(Peer& peer) {
   }
   std::vector<std::shared_ptr<Work>> running;
   {
-    const std::lock_guard lock(state_->mutex);
+    const auto lock = lock_briefly(state_->mutex);
     for (const State::Running& slot : state_->running) {
       if (slot.batch == nullptr) continue;
       for (const std::shared_ptr<Work>& work : slot.batch->works) {
@@ -155,7 +162,7 @@ void Dispatch::cancel_all(Peer& peer) {
 }
 
 Load Dispatch::load(const Peer& peer) const {
-  const std::lock_guard lock(state_->mutex);
+  const auto lock = lock_briefly(state_->mutex);
   Load load = state_->load_now(state_->clock.steady_now());
   const auto own =
       static_cast<std::uint32_t>(std::min<std::uint64_t>(peer.in_flight_weight_, UINT32_MAX));
@@ -169,7 +176,7 @@ Load Dispatch::load(const Peer& peer) const {
 }
 
 DispatchStats Dispatch::stats() const {
-  const std::lock_guard lock(state_->mutex);
+  const auto lock = lock_briefly(state_->mutex);
   State& state = *state_;
   DispatchStats stats = state.totals;
   for (std::size_t c = 0; c < kPriorityCount; ++c) {
@@ -221,7 +228,7 @@ bool Dispatch::close(Batch& batch) {
   Load load;
   bool closed = false;
   {
-    const std::lock_guard lock(state_->mutex);
+    const auto lock = lock_briefly(state_->mutex);
     closed = close_locked(batch, load);
   }
   finish_all_dropped(batch, load);
@@ -233,7 +240,7 @@ bool Dispatch::wait(Batch& batch) {
     Load load;
     bool closed = false;
     {
-      std::unique_lock lock(state_->mutex);
+      auto lock = lock_briefly(state_->mutex);
       closed = close_locked(batch, load);
       if (!closed && batch.dropped.empty()) {
         if (state_->stopped) return false;
@@ -253,7 +260,7 @@ void Dispatch::complete(Batch& batch) {
   if (batch.started == TimePoint{}) batch.started = batch.closed;
   Outcome outcome;
   {
-    const std::lock_guard lock(state_->mutex);
+    const auto lock = lock_briefly(state_->mutex);
     state_->end_batch(batch, now);
     outcome.load = state_->load_now(now);
     if (state_->stopped) {
@@ -274,11 +281,12 @@ void Dispatch::complete(Batch& batch) {
     finish(*batch.works[i], outcome);
     batch.works[i].reset();
   }
+  count_finished(batch.works.size());
   batch.works.clear();
 }
 
 void Dispatch::drain() {
-  const std::lock_guard lock(state_->mutex);
+  const auto lock = lock_briefly(state_->mutex);
   state_->draining = true;
 }
 
@@ -289,7 +297,7 @@ bool Dispatch::wait_idle(Deadline until) {
 
 void Dispatch::stop() {
   {
-    const std::lock_guard lock(state_->mutex);
+    const auto lock = lock_briefly(state_->mutex);
     state_->draining = true;
     state_->stopped = true;
     for (State::Running& slot : state_->running) {
@@ -300,7 +308,7 @@ void Dispatch::stop() {
   for (;;) {
     std::shared_ptr<Work> left;
     {
-      const std::lock_guard lock(state_->mutex);
+      const auto lock = lock_briefly(state_->mutex);
       if (state_->batcher.oldest() == nullptr) return;
       Group& group = *state_->batcher.oldest()->flow_->queue->group;
       left = state_->batcher.remove(*state_->batcher.oldest());

@@ -132,6 +132,7 @@ class Dispatch {
  private:
   struct State;
   void finish(Work& work, const Outcome& outcome);
+  void count_finished(std::size_t count);
   void finish_dropped(Work& work, Status status, const Load& load);
   void finish_all_dropped(Batch& batch, const Load& load);
   [[nodiscard]] bool close_locked(Batch& batch, Load& load);
