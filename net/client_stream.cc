@@ -128,7 +128,14 @@ asio::awaitable<std::size_t> ClientStream::read_some(std::span<char> space) {
 void ClientStream::write(std::shared_ptr<const void> keep, std::string_view bytes) {
   if (closed_) return;
   waiting_.push_back({std::move(keep), bytes});
-  flush();
+  // What comes before the handler that is running has ended goes out together: fewer system calls
+  // here, and fewer wake-ups there.
+  if (flush_planned_ || !writing_.empty()) return;
+  asio::post(socket().get_executor(), [self = shared_from_this()] {
+    self->flush_planned_ = false;
+    self->flush();
+  });
+  flush_planned_ = true;
 }
 
 void ClientStream::flush() {

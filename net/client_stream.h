@@ -40,7 +40,8 @@ class ClientStream : public std::enable_shared_from_this<ClientStream> {
   // At least one byte; 0: the connection ended.
   [[nodiscard]] asio::awaitable<std::size_t> read_some(std::span<char> space);
 
-  // The bytes are owned by `keep` until they are written. Closes the stream when writing fails.
+  // The bytes are owned by `keep` until they are written, which begins when the handler that calls
+  // this has ended. Closes the stream when writing fails.
   void write(std::shared_ptr<const void> keep, std::string_view bytes);
 
   void close();
@@ -66,6 +67,7 @@ class ClientStream : public std::enable_shared_from_this<ClientStream> {
   std::optional<asio::ssl::stream<Socket>> tls_stream_;
   std::function<void(std::size_t)> sent_;
   bool closed_ = false;
+  bool flush_planned_ = false;
   std::deque<Piece> waiting_;   // not given to the socket
   std::vector<Piece> writing_;  // given to it, not taken by it
 };

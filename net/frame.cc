@@ -50,22 +50,25 @@ constexpr std::array<VerbName, kVerbs.size()> kVerbNames = {{
     {Verb::restore, "restore"},
 }};
 
-void write_header(const FrameHeader& header, char* to) {
-  std::string bytes;  // fits the buffer inside std::string or one small allocation
-  bytes.reserve(kHeaderBytes);
-  engine::put_fixed(bytes, kMagicFirst);
-  engine::put_fixed(bytes, kMagicSecond);
-  engine::put_fixed(bytes, header.version);
-  engine::put_fixed(bytes, static_cast<std::uint8_t>(header.verb));
-  engine::put_fixed(bytes, header.flags);
-  engine::put_fixed(bytes, static_cast<std::uint8_t>(header.priority));
-  engine::put_fixed(bytes, std::uint8_t{0});
-  engine::put_fixed(bytes, header.request_id);
-  engine::put_fixed(bytes, header.body_bytes);
-  engine::put_fixed(bytes, header.deadline_us);
-  engine::put_fixed(bytes, header.body_checksum);
-  engine::put_fixed(bytes, frame_checksum(bytes));
-  std::memcpy(to, bytes.data(), kHeaderBytes);
+void write_header(const FrameHeader& header, char* const to) {
+  char* at = to;
+  const auto put = [&at](auto value) {
+    std::memcpy(at, &value, sizeof value);
+    at += sizeof value;
+  };
+  put(kMagicFirst);
+  put(kMagicSecond);
+  put(header.version);
+  put(static_cast<std::uint8_t>(header.verb));
+  put(header.flags);
+  put(static_cast<std::uint8_t>(header.priority));
+  put(std::uint8_t{0});
+  put(header.request_id);
+  put(header.body_bytes);
+  put(header.deadline_us);
+  put(header.body_checksum);
+  VECSERVE_DCHECK(at == to + kChecksumAt);
+  put(frame_checksum(std::string_view(to, kChecksumAt)));
 }
 
 }  // namespace

@@ -7,6 +7,8 @@
 #include <thread>
 #include <vector>
 
+#include "net/outbox.h"
+
 namespace vecserve::net {
 
 struct Lanes::Threads {
@@ -20,6 +22,7 @@ struct Lanes::Threads {
     batch.lane = lane;
     while (dispatch.wait(batch)) {
       device.run(batch);
+      const WakesTogether together;
       dispatch.complete(batch);
     }
   }

@@ -6,12 +6,43 @@
 #include <utility>
 
 #include "engine/base/check.h"
+#include "net/brief_lock.h"
 #include "net/limits.h"
 
 namespace vecserve::net {
 
+namespace {
+
+// Waking takes a little memory. Who is not woken would write nothing until its client gave up.
+constexpr int kWakeTries = 3;
+
+void wake_surely(const std::function<void()>& wake) noexcept {
+  for (int i = 0; i < kWakeTries; ++i) {
+    try {
+      return wake();
+    } catch (...) {
+      continue;
+    }
+  }
+}
+
+}  // namespace
+
+thread_local WakesTogether* WakesTogether::current_ = nullptr;
+
+WakesTogether::WakesTogether() : outer_(current_) {
+  current_ = this;
+}
+
+WakesTogether::~WakesTogether() {
+  current_ = outer_;
+  for (const Wake& wake : wakes_) wake_surely(*wake);
+}
+
 Outbox::Outbox(std::size_t bytes_max, ByteTotal& total, std::function<void()> wake)
-    : bytes_max_(bytes_max), total_(total), wake_(std::move(wake)) {}
+    : bytes_max_(bytes_max),
+      total_(total),
+      wake_(std::make_shared<const std::function<void()>>(std::move(wake))) {}
 
 Outbox::~Outbox() {
   total_.remove(bytes_.load(std::memory_order_acquire));
@@ -20,7 +51,7 @@ Outbox::~Outbox() {
 void Outbox::put(std::string frame) {
   bool wake = false;
   {
-    const std::lock_guard lock(mutex_);
+    const auto lock = lock_briefly(mutex_);
     if (closed_ || overflowed()) return;
     const std::size_t held = bytes();
     // When all connections together hold too much, those go that hold more than the little that
@@ -40,12 +71,20 @@ void Outbox::put(std::string frame) {
       }
     }
   }
-  if (wake) wake_();
+  if (wake) this->wake();
+}
+
+void Outbox::wake() {
+  if (WakesTogether* const together = WakesTogether::current_) {
+    together->wakes_.push_back(wake_);
+  } else {
+    (*wake_)();
+  }
 }
 
 bool Outbox::take(std::string& out) {
   out.clear();
-  const std::lock_guard lock(mutex_);
+  const auto lock = lock_briefly(mutex_);
   if (waiting_.empty()) return false;
   out.swap(waiting_);
   return true;
@@ -59,11 +98,11 @@ void Outbox::sent(std::size_t bytes) {
 
 void Outbox::fail() noexcept {
   overflowed_.store(true, std::memory_order_release);
-  wake_();
+  wake_surely(*wake_);
 }
 
 void Outbox::close() {
-  const std::lock_guard lock(mutex_);
+  const auto lock = lock_briefly(mutex_);
   closed_ = true;
   const std::size_t dropped = waiting_.size();
   waiting_.clear();

@@ -8,8 +8,10 @@
 #include <atomic>
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 namespace vecserve::net {
 
@@ -27,10 +29,30 @@ class ByteTotal {
   std::atomic<std::size_t> held_{0};
 };
 
+using Wake = std::shared_ptr<const std::function<void()>>;
+
+// While one lives on a thread, outboxes that get something from it do not wake their writers at
+// once, but all together when it ends. For who has many replies to give: woken by the first of
+// them, a writer would write each by itself.
+class WakesTogether {
+ public:
+  WakesTogether();
+  ~WakesTogether();
+  WakesTogether(const WakesTogether&) = delete;
+  WakesTogether& operator=(const WakesTogether&) = delete;
+
+ private:
+  friend class Outbox;
+  static thread_local WakesTogether* current_;
+  WakesTogether* const outer_;
+  std::vector<Wake> wakes_;
+};
+
 class Outbox {
  public:
   // `wake` is called, by any thread and under no lock, when there is something to take after there
-  // was nothing, and when it overflows. `total` must outlive the outbox.
+  // was nothing, and when it overflows; perhaps after the outbox is gone. `total` must outlive the
+  // outbox.
   Outbox(std::size_t bytes_max, ByteTotal& total, std::function<void()> wake);
   ~Outbox();
   Outbox(const Outbox&) = delete;
@@ -53,9 +75,11 @@ class Outbox {
   [[nodiscard]] bool overflowed() const { return overflowed_.load(std::memory_order_acquire); }
 
  private:
+  void wake();
+
   const std::size_t bytes_max_;
   ByteTotal& total_;
-  const std::function<void()> wake_;
+  const Wake wake_;
 
   std::mutex mutex_;
   std::string waiting_;  // guarded by mutex_

@@ -57,11 +57,13 @@ constexpr auto kHello = [](auto& fields, auto& value) {
   fields.number(9, "scopes", value.scopes, kScopesAll);
 };
 
-// The Status apart, because its parts are only read, and the waits as numbers.
+// The Status apart, because its parts are only read, and the waits as numbers. `Text` is a view
+// when writing.
+template <typename Text>
 struct ErrorParts {
   StatusCode code = StatusCode::internal;
-  std::string message{};
-  std::string field{};
+  Text message{};
+  Text field{};
   std::uint64_t wait_us = 0;
   std::uint64_t after_us = 0;
   std::uint8_t version_min = 0;
@@ -299,10 +301,10 @@ std::uint64_t as_us(std::chrono::microseconds time) {
 }
 
 void write_error(FieldWriter& writer, const ErrorReply& error) {
-  ErrorParts parts;
+  ErrorParts<std::string_view> parts;
   parts.code = error.status.code();
-  parts.message = error.status.message().substr(0, kTextMax);
-  parts.field = error.status.field().substr(0, kTextMax);
+  parts.message = std::string_view(error.status.message()).substr(0, kTextMax);
+  parts.field = std::string_view(error.status.field()).substr(0, kTextMax);
   parts.wait_us = as_us(error.retry.predicted_wait);
   parts.after_us = as_us(error.retry.retry_after);
   parts.version_min = error.version_min;
@@ -311,7 +313,7 @@ void write_error(FieldWriter& writer, const ErrorReply& error) {
 }
 
 Status read_error(std::string_view body, ServedStages& served, ErrorReply& error) {
-  ErrorParts parts;
+  ErrorParts<std::string> parts;
   VECSERVE_TRY(read_reply(body, served, parts, kError));
   if (parts.code == StatusCode::ok) return Status::invalid_argument("code", "an error is not ok");
   // Longer than about 292,000 years does not fit the type; nobody means it.
@@ -394,10 +396,14 @@ std::uint64_t ns_between(std::chrono::steady_clock::time_point from,
   return to <= from ? 0 : static_cast<std::uint64_t>(std::chrono::nanoseconds(to - from).count());
 }
 
+// Holds a refusal, with its sentence and its times, in one piece.
+constexpr std::size_t kSmallReply = 320;
+
 // The answer first and `served` behind it, so that the time of encoding is in it.
 template <typename Write>
 ServedStages encode(const ReplyEnvelope& envelope, const ServedStages& given, std::uint16_t flags,
                     std::string& out, Write&& write) {
+  out.reserve(out.size() + kSmallReply);
   const std::size_t begin = begin_frame(out);
   FieldWriter writer(out);
   write(writer);

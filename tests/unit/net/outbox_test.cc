@@ -41,6 +41,35 @@ TEST_CASE("outbox: frames come out in order, and one wake stands for many", "[ou
   CHECK(fixture.out.empty());
 }
 
+TEST_CASE("outbox: who gives many replies wakes all writers at the end", "[outbox]") {
+  Fixture first, second;
+  {
+    const WakesTogether together;
+    first.box.put("one ");
+    second.box.put("another");
+    {
+      const WakesTogether inner;
+      first.box.put("two");
+    }
+    CHECK(first.wakes == 0);
+    CHECK(second.wakes == 0);
+    first.box.fail();  // an end does not wait
+    CHECK(first.wakes == 1);
+  }
+  CHECK(first.wakes == 2);
+  CHECK(second.wakes == 1);
+  second.box.put("more");  // not taken yet: no wake is due
+  CHECK(second.wakes == 1);
+  for (Fixture* fixture : {&first, &second}) {
+    REQUIRE(fixture->box.take(fixture->out));
+    fixture->box.sent(fixture->out.size());
+  }
+  first.box.put("late");
+  second.box.put("late");
+  CHECK(second.wakes == 2);
+  second.box.close();
+}
+
 TEST_CASE("outbox: it takes at most one frame past its bound, then overflows", "[outbox]") {
   Fixture fixture(10);
   fixture.box.put(std::string(10, 'a'));
