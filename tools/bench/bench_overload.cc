@@ -5,7 +5,10 @@
 // batches full; then one open-loop plan: 5 s at half of it, --seconds at --factor times of it, 5 s
 // at half again. A line per target: capacity_qps, offered, goodput_share (of capacity),
 // accepted_p99_us (from the intended start), accepted_limit_us (target + 2 slow batches),
-// reject_p99_us (inside the server, by its own word), rss_growth_mib, recovery_ms.
+// reject_p99_us (inside the server, by its own word), rss_growth_mib, recovery_ms. What accepted
+// requests waited for before and after the server's own account: accepted_unsent (the sender),
+// accepted_held (the client behind it), accepted_way (sockets, unread requests). A generator that
+// is short of processor shows in the first two, and in noise_p99_us.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -113,6 +116,10 @@ LoadPlan three_phases(const Settings& settings, double capacity) {
 
 struct Phase {
   Histogram accepted;  // response times
+  Histogram unsent;    // of these: from the intended start until the generator had sent
+  Histogram inside;    // in the server, by its own word: frame read to reply queued
+  Histogram held;      // in this process's client, until it was given to a socket
+  Histogram way;       // what is left: sockets, and a server that is behind with reading
   Histogram rejected;  // inside the server
   Histogram batches;   // the engine's time for a batch
   std::uint64_t offered = 0;
@@ -133,6 +140,13 @@ Phase phase_of(const LoadRun& run, std::uint64_t from_ns, std::uint64_t to_ns,
     const std::uint64_t response = record.done_ns - record.intended_ns;
     if (response <= good_ns) ++phase.good;
     phase.accepted.record(response);
+    const std::uint64_t service = record.done_ns - record.sent_ns;
+    const std::uint64_t inside = record.stages.told_ns;
+    phase.unsent.record(record.sent_ns - record.intended_ns);
+    phase.inside.record(inside);
+    phase.held.record(record.stages.held_ns);
+    const std::uint64_t told = inside + record.stages.held_ns;
+    phase.way.record(service > told ? service - told : 0);
     phase.batches.record(std::uint64_t{record.stages.scan_ns} + record.stages.rescore_ns +
                          record.stages.fetch_ns);
   }
@@ -191,6 +205,10 @@ void measure(const Settings& settings, const std::string& name, double capacity,
               {"goodput_share", goodput / capacity},
               {"accepted_p99_us", us_at(over.accepted, 0.99)},
               {"accepted_limit_us", limit_base_us + 2 * us_at(over.batches, 0.99)},
+              {"accepted_unsent_p99_us", us_at(over.unsent, 0.99)},
+              {"accepted_inside_p99_us", us_at(over.inside, 0.99)},
+              {"accepted_held_p99_us", us_at(over.held, 0.99)},
+              {"accepted_way_p99_us", us_at(over.way, 0.99)},
               {"reject_p99_us", us_at(over.rejected, 0.99)},
               {"rss_growth_mib", growth},
               {"recovery_ms", recovery_ms(run, step_ns, calm.accepted.value_at(0.99))},

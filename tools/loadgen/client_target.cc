@@ -122,8 +122,12 @@ template <typename T>
 Callback<T> ClientTarget::completion(std::size_t index) {
   return [this, index](Reply<T> reply) {
     const CallInfo& info = reply.info();
-    records_->complete(index, outcome_of(reply.status().code(), info.retry),
-                       stages_of(info.server));
+    Stages stages = stages_of(info.server);
+    if (info.sent > info.called) {
+      stages.held_ns = narrow(
+          static_cast<std::uint64_t>(std::chrono::nanoseconds(info.sent - info.called).count()));
+    }
+    records_->complete(index, outcome_of(reply.status().code(), info.retry), stages);
   };
 }
 

@@ -33,6 +33,7 @@ struct Stages {
   std::uint32_t send_ns = 0;
   std::uint32_t batch_size = 0;
   std::uint32_t told_ns = 0;  // the whole stay in the server, by its own word; of refusals too
+  std::uint32_t held_ns = 0;  // ahead of all that: in this process's client, until it was sent
 
   [[nodiscard]] std::uint64_t total_ns() const {
     return std::uint64_t{queue_ns} + batch_ns + scan_ns + rescore_ns + fetch_ns + send_ns;
