@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "engine/store/cache_folder.h"
 #include "engine/store/rocks_status.h"
 
 namespace vecserve::engine {
@@ -123,6 +124,9 @@ bool is_data_file(std::string_view name) {
 bool is_database_file(std::string_view name) {
   if (is_data_file(name) || name == "LOCK" || name == "LOG" || name == "WATERMARK.tmp") return true;
   if (name == "TAIL" || name == "TAIL.tmp") return true;
+  std::uint32_t collection = 0;
+  bool unfinished = false;
+  if (is_cache_file(name, collection, unfinished)) return true;
   if (name.starts_with("LOG.old.")) return true;
   if (name.starts_with("OPTIONS-")) return true;
   return has_suffix(name, ".dbtmp") && is_number(name.substr(0, name.size() - 6));

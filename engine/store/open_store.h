@@ -1,5 +1,5 @@
 // How a Store comes to be: on disk through RocksDB, or in memory. Used by database; the only header
-// of the store folder beside store.h and record.h that the rest of the engine includes.
+// of the store folder beside store.h, cache.h and record.h that the rest of the engine includes.
 // Any thread; the stores that they give belong to the caller.
 // Always holds: whoever gets a store on disk has its folder to itself, or shares it with readers.
 #pragma once

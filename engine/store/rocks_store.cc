@@ -30,6 +30,7 @@ RocksStore::RocksStore(const StoreOptions& options, FolderLock lock)
                                           : rocksdb::Env::Default()),
       fs_(env_->GetFileSystem()),
       clock_(options.clock != nullptr ? *options.clock : system_clock_),
+      caches_(std::make_shared<CacheFolder>(fs_, options.path)),
       lock_(std::move(lock)) {}
 
 RocksStore::~RocksStore() {
@@ -119,7 +120,12 @@ Result<std::uint64_t> RocksStore::load(const LoadSink& sink, std::uint32_t threa
       return status;
     }
     committed_.store(state_.sequence);
-    if (!options_.read_only) tail_.open(*fs_, options_.path);
+    if (!options_.read_only) {
+      tail_.open(*fs_, options_.path);
+      std::vector<std::uint32_t> known;
+      for (const auto& [id, checksums] : collections_) known.push_back(id);
+      caches_->tidy(known);
+    }
     return state_.sequence;
   });
 }
@@ -332,6 +338,33 @@ StoreStats RocksStore::stats() const {
   return stats;
 }
 
+Result<std::unique_ptr<CacheWriter>> RocksStore::write_cache(std::uint32_t collection) {
+  using Writer = std::unique_ptr<CacheWriter>;
+  return guarded_result<Writer>([&]() -> Result<Writer> {
+    const std::shared_lock<std::shared_mutex> lock(open_mutex_);
+    VECSERVE_TRY(writable());
+    VECSERVE_TRY(opened());
+    return caches_->write(collection);
+  });
+}
+
+Result<std::unique_ptr<CacheReader>> RocksStore::read_cache(std::uint32_t collection) {
+  using Reader = std::unique_ptr<CacheReader>;
+  return guarded_result<Reader>([&]() -> Result<Reader> {
+    const std::shared_lock<std::shared_mutex> lock(open_mutex_);
+    VECSERVE_TRY(opened());
+    return caches_->read(collection);
+  });
+}
+
+Status RocksStore::remove_cache(std::uint32_t collection) {
+  return guarded([&]() -> Status {
+    const std::shared_lock<std::shared_mutex> lock(open_mutex_);
+    VECSERVE_TRY(writable());
+    return caches_->remove(collection);
+  });
+}
+
 Status RocksStore::wait_for_removals() {
   const std::shared_lock<std::shared_mutex> lock(open_mutex_);
   return remover_ != nullptr ? remover_->wait() : Status();
@@ -342,6 +375,7 @@ Status RocksStore::close() {
     const std::unique_lock<std::shared_mutex> lock(open_mutex_);
     if (closed_) return {};
     closed_ = true;
+    caches_->close();
     Status status;
     if (remover_ != nullptr) remover_->stop();
     if (disk_full_ && unsynced_.load()) {

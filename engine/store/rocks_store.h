@@ -16,6 +16,7 @@
 #include <shared_mutex>
 #include <string>
 
+#include "engine/store/cache_folder.h"
 #include "engine/store/folder.h"
 #include "engine/store/open_store.h"
 #include "engine/store/recovery.h"
@@ -39,6 +40,9 @@ class RocksStore final : public Store {
   [[nodiscard]] Result<CheckpointInfo> checkpoint(const std::string& path) override;
   [[nodiscard]] Result<VerifyReport> verify(const LoadSink& sink) override;
   [[nodiscard]] StoreStats stats() const override;
+  [[nodiscard]] Result<std::unique_ptr<CacheWriter>> write_cache(std::uint32_t collection) override;
+  [[nodiscard]] Result<std::unique_ptr<CacheReader>> read_cache(std::uint32_t collection) override;
+  [[nodiscard]] Status remove_cache(std::uint32_t collection) override;
   [[nodiscard]] Status close() override;
 
   // Until the rows of all dropped collections are gone, for tests and for measuring.
@@ -95,6 +99,7 @@ class RocksStore final : public Store {
   const std::shared_ptr<rocksdb::FileSystem> fs_;
   const SystemClock system_clock_;
   const Clock& clock_;
+  const std::shared_ptr<CacheFolder> caches_;
   bool fresh_ = false;  // there is no database yet
   Watermark found_;     // as it was before load
   TailMark tail_;       // the applying thread only

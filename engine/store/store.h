@@ -15,8 +15,10 @@
 //    left out silently. An implementation that keeps files verifies before it opens for writing.
 //  - With Durability::process, a power loss takes at most about the last second of writes.
 //  - No exception leaves a Store.
-// Threads: apply and load are called by one thread at a time; checkpoint, verify, sync and stats
-// may run beside apply.
+//  - A cache is not data: it may be lost at any time, and what is damaged in it never keeps a
+//    database from opening.
+// Threads: apply and load are called by one thread at a time; checkpoint, verify, sync, stats and
+// the caches may run beside apply.
 #pragma once
 
 #include <cstdint>
@@ -27,6 +29,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/store/cache.h"
 #include "vecserve/database.h"
 #include "vecserve/options.h"
 #include "vecserve/status.h"
@@ -125,6 +128,12 @@ class Store {
   // Reads everything again as load() does, while no apply() runs (the caller sees to that).
   [[nodiscard]] virtual Result<VerifyReport> verify(const LoadSink& sink) = 0;
   [[nodiscard]] virtual StoreStats stats() const = 0;
+  // See cache.h. After load(); any thread, for one collection one at a time. A store without files
+  // keeps none: writing gives failed_precondition, reading not_found. Writers that are still there
+  // when the store is closed change nothing any more.
+  [[nodiscard]] virtual Result<std::unique_ptr<CacheWriter>> write_cache(std::uint32_t collection);
+  [[nodiscard]] virtual Result<std::unique_ptr<CacheReader>> read_cache(std::uint32_t collection);
+  [[nodiscard]] virtual Status remove_cache(std::uint32_t collection);
   [[nodiscard]] virtual Status close() = 0;  // idempotent; makes everything durable first
 };
 

@@ -125,6 +125,41 @@ TEST_CASE("store: verify hands out what was applied, or only counts it", "[store
   }
 }
 
+TEST_CASE("store: a cache is what was finished last, or there is none", "[store]") {
+  for (const auto& implementation : implementations()) {
+    INFO(implementation.name);
+    Subject subject(implementation);
+    subject.model.create(0, "first", 3);
+    subject.model.put(0, 1);
+    REQUIRE(subject.model.apply(*subject.store).ok());
+    CHECK(subject.store->read_cache(0).status().code() == StatusCode::not_found);
+    CHECK(subject.store->remove_cache(0).ok());
+    auto writer = subject.store->write_cache(0);
+    if (!subject.store->keeps_rows()) {
+      CHECK(writer.status().code() == StatusCode::failed_precondition);
+      continue;
+    }
+    REQUIRE(writer.ok());
+    REQUIRE((*writer)->append("cached").ok());
+    REQUIRE((*writer)->finish().ok());
+    auto left = subject.store->write_cache(0);
+    auto orphan = subject.store->write_cache(5);
+    REQUIRE(orphan.ok());
+    REQUIRE((*orphan)->append("of a collection that is not there").ok());
+    REQUIRE((*orphan)->finish().ok());
+    subject.check_reopened();
+    CHECK(subject.store->read_cache(5).status().code() == StatusCode::not_found);
+    auto reader = subject.store->read_cache(0);
+    REQUIRE(reader.ok());
+    const auto chunk = (*reader)->next();
+    REQUIRE(chunk.ok());
+    CHECK(*chunk == "cached");
+    REQUIRE(subject.store->remove_cache(0).ok());
+    CHECK(subject.store->read_cache(0).status().code() == StatusCode::not_found);
+    CHECK((*left)->append("late").code() == StatusCode::unavailable);
+  }
+}
+
 TEST_CASE("store: dropping a collection takes its rows and never its id again", "[store]") {
   for (const auto& implementation : implementations()) {
     INFO(implementation.name);

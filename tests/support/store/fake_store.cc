@@ -155,6 +155,46 @@ Result<VerifyReport> FakeStore::verify(const LoadSink& sink) {
   return report;
 }
 
+Result<std::unique_ptr<CacheWriter>> FakeStore::write_cache(std::uint32_t collection) {
+  const auto caches = caches_;
+  const auto written = std::make_shared<std::string>();
+  CacheSink sink;
+  sink.append = [caches, written](std::string_view bytes) -> Status {
+    const std::lock_guard lock(caches->mutex);
+    if (caches->refuse_after == 0) return {StatusCode::resource_exhausted, "the disk is full"};
+    caches->refuse_after -= caches->refuse_after > 0 ? 1 : 0;
+    written->append(bytes);
+    return {};
+  };
+  sink.finish = [caches, written, collection]() -> Status {
+    const std::lock_guard lock(caches->mutex);
+    caches->bytes[collection] = *written;
+    ++caches->finished;
+    return {};
+  };
+  return std::make_unique<CacheWriter>(std::move(sink), collection);
+}
+
+Result<std::unique_ptr<CacheReader>> FakeStore::read_cache(std::uint32_t collection) {
+  const std::lock_guard lock(caches_->mutex);
+  const auto found = caches_->bytes.find(collection);
+  if (found == caches_->bytes.end()) return Status(StatusCode::not_found, "no cache");
+  return std::make_unique<CacheReader>(
+      [bytes = found->second,
+       at = std::size_t{0}](std::span<char> to) mutable -> Result<std::size_t> {
+        const std::size_t count = bytes.copy(to.data(), to.size(), at);
+        at += count;
+        return count;
+      },
+      collection);
+}
+
+Status FakeStore::remove_cache(std::uint32_t collection) {
+  const std::lock_guard lock(caches_->mutex);
+  caches_->bytes.erase(collection);
+  return {};
+}
+
 Status FakeStore::close() {
   const std::lock_guard lock(mutex_);
   ++closes_;

@@ -19,8 +19,18 @@
 
 namespace vecserve::test {
 
+// The caches that are "on disk": what a writer has finished. Any thread.
+struct FakeCaches {
+  std::mutex mutex;
+  // Guarded by mutex.
+  std::map<std::uint32_t, std::string> bytes;
+  int finished = 0;
+  int refuse_after = -1;  // appends that still work; below zero: all
+};
+
 // What is "on disk".
 struct FakeContents {
+  std::shared_ptr<FakeCaches> caches = std::make_shared<FakeCaches>();
   std::map<std::uint32_t, engine::StoredCollection> collections;
   std::map<std::uint32_t, std::map<std::uint64_t, std::string>> rows;  // by slot: the record
   std::deque<std::pair<RequestId, engine::RequestOutcome>> requests;   // oldest first
@@ -64,6 +74,11 @@ class FakeStore final : public engine::Store {
   [[nodiscard]] Result<CheckpointInfo> checkpoint(const std::string& path) override;
   [[nodiscard]] Result<VerifyReport> verify(const engine::LoadSink& sink) override;
   [[nodiscard]] engine::StoreStats stats() const override { return {}; }
+  [[nodiscard]] Result<std::unique_ptr<engine::CacheWriter>> write_cache(
+      std::uint32_t collection) override;
+  [[nodiscard]] Result<std::unique_ptr<engine::CacheReader>> read_cache(
+      std::uint32_t collection) override;
+  [[nodiscard]] Status remove_cache(std::uint32_t collection) override;
   [[nodiscard]] Status close() override;
 
  private:
@@ -74,6 +89,7 @@ class FakeStore final : public engine::Store {
                                     std::uint64_t& rows) const;
 
   const std::shared_ptr<FakeContents> contents_;
+  const std::shared_ptr<FakeCaches> caches_ = contents_->caches;  // contents_ changes with writes
   const std::uint32_t parts_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
