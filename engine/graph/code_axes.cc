@@ -4,6 +4,7 @@
 #include "engine/graph/code_axes.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 
@@ -17,6 +18,8 @@ constexpr float kLikeness = 0.3f;
 constexpr float kCoordinateMax = 1e15f;
 constexpr double kFarSquare = 1e34;
 constexpr std::uint32_t kLanes = 16;
+// Directions have the length one, but for rounding.
+constexpr double kAxisSquareMax = 1.001;
 
 float* aligned(float* scratch) {
   const auto address = reinterpret_cast<std::uintptr_t>(scratch);
@@ -153,6 +156,68 @@ void CodeAxes::fill_probe(const std::int8_t* codes, float scale, float left,
   probe.bias = 128 * sum;
   probe.twice_scale = 2.0f * scale;
   probe.twice_left = 2.0f * kLikeness * left;
+}
+
+void CodeAxes::save(std::string& out) const {
+  const auto put = [&out](float value) { put_fixed(out, std::bit_cast<std::uint32_t>(value)); };
+  put_fixed(out, static_cast<std::uint8_t>(turned_ ? 1 : 0));
+  put_fixed(out, count_);
+  put_fixed(out, std::bit_cast<std::uint64_t>(largest_));
+  for (std::uint32_t i = 0; i < mapped_; ++i) put(mean_[i]);
+  if (!turned_) return;
+  const auto* const axes = reinterpret_cast<const float*>(axes_.data());
+  for (std::uint32_t a = 0; a < count_; ++a) {
+    for (std::uint32_t i = 0; i < mapped_; ++i) put(axes[std::size_t{a} * padded_ + i]);
+  }
+}
+
+bool CodeAxes::read(ByteReader& in) {
+  // Nothing is allocated for a count that the bytes do not hold.
+  std::uint8_t turned = 0;
+  std::uint64_t largest = 0;
+  if (!in.fixed(turned) || turned > 1 || !in.fixed(count_) || !in.fixed(largest)) return false;
+  turned_ = turned == 1;
+  largest_ = std::bit_cast<double>(largest);
+  if (!(largest_ >= 0.0 && std::isfinite(largest_))) return false;
+  const bool counted = turned_ ? count_ > 0 && count_ % 4 == 0 &&
+                                     count_ <= kTurnedLinesMax * kGraphLineBytes - kGraphTailBytes
+                               : count_ == mapped_;
+  const std::size_t floats = std::size_t{mapped_} * (turned_ ? std::size_t{count_} + 1 : 1);
+  if (!counted || in.left() < floats * sizeof(float)) return false;
+  lines_ = (count_ + kGraphTailBytes + kGraphLineBytes - 1) / kGraphLineBytes;
+  const auto take = [&in](float& value) {
+    std::uint32_t bits = 0;
+    if (!in.fixed(bits)) return false;
+    value = std::bit_cast<float>(bits);
+    return std::isfinite(value);
+  };
+  mean_.assign(padded_, 0.0f);
+  for (std::uint32_t i = 0; i < mapped_; ++i) {
+    if (!take(mean_[i]) || std::fabs(mean_[i]) > kCoordinateMax) return false;
+  }
+  if (!turned_) return true;
+  axes_ = AlignedBuffer(std::size_t{count_} * padded_ * sizeof(float), AlignedBuffer::Use::full);
+  auto* const axes = reinterpret_cast<float*>(axes_.data());
+  for (std::uint32_t a = 0; a < count_; ++a) {
+    float* const axis = axes + std::size_t{a} * padded_;
+    std::fill_n(axis, padded_, 0.0f);
+    for (std::uint32_t i = 0; i < mapped_; ++i) {
+      if (!take(axis[i])) return false;
+    }
+    // What an axis sees of a vector is then no longer than that.
+    if (!(square_of(axis, mapped_) <= kAxisSquareMax)) return false;
+  }
+  return true;
+}
+
+Result<std::shared_ptr<const CodeAxes>> CodeAxes::restore(const RowShape& shape,
+                                                          const GraphKernels& kernels,
+                                                          ByteReader& in) {
+  const std::shared_ptr<CodeAxes> axes(new CodeAxes(shape, kernels));
+  if (!serves(shape) || !axes->read(in)) {
+    return {StatusCode::data_loss, "stored axes of a graph are damaged"};
+  }
+  return std::shared_ptr<const CodeAxes>(axes);
 }
 
 }  // namespace vecserve::engine

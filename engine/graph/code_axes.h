@@ -13,11 +13,14 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "engine/base/aligned_buffer.h"
+#include "engine/base/coding.h"
 #include "engine/rows/row_shape.h"
 #include "engine/scan/graph_kernels.h"
+#include "vecserve/status.h"
 
 namespace vecserve::engine {
 
@@ -25,6 +28,8 @@ namespace vecserve::engine {
 inline constexpr std::uint32_t kGraphDimMax = 4096;
 // Rows to learn from at most; more would make the axes hardly better.
 inline constexpr std::uint32_t kAxesSampleMax = 4096;
+// Lines of a record with learned axes; one of more costs as much as it saves.
+inline constexpr std::uint32_t kTurnedLinesMax = 4;
 
 class CodeAxes {
  public:
@@ -39,7 +44,15 @@ class CodeAxes {
 
   [[nodiscard]] static bool serves(const RowShape& shape);
 
+  // As bytes, appended to `out`, and back: data_loss for what save() could not have written for
+  // this shape, so that whatever comes back is as safe to use as what was learned.
+  void save(std::string& out) const;
+  [[nodiscard]] static Result<std::shared_ptr<const CodeAxes>> restore(const RowShape& shape,
+                                                                       const GraphKernels& kernels,
+                                                                       ByteReader& in);
+
   [[nodiscard]] const GraphKernels& kernels() const { return kernels_; }
+  [[nodiscard]] std::uint32_t dim() const { return dim_; }
   [[nodiscard]] std::uint32_t lines() const { return lines_; }
   [[nodiscard]] std::uint32_t record_bytes() const { return lines_ * kGraphLineBytes; }
   [[nodiscard]] std::uint32_t axis_count() const { return count_; }
@@ -56,6 +69,7 @@ class CodeAxes {
 
  private:
   friend class AxesLearner;
+  bool read(ByteReader& in);
   CodeAxes(const RowShape& shape, const GraphKernels& kernels);
   // y of padded_ floats; false when it is out of the range of floats.
   bool map(const float* vector, bool query, float* y) const;

@@ -14,8 +14,6 @@ namespace {
 
 // Of the squares of the sample, what the axes must hold.
 constexpr double kHeld = 0.9;
-// A record of more lines costs as much as it saves.
-constexpr std::uint32_t kLinesMax = 4;
 // The covariance of more coordinates takes seconds.
 constexpr std::uint32_t kTurnedDimMax = 1536;
 constexpr std::uint32_t kPasses = 8;
@@ -134,7 +132,7 @@ class AxesLearner {
   bool find_directions(const std::function<bool()>& stopping) {
     if (!find_covariance(stopping)) return false;
     const std::uint32_t padded = axes_->padded_;
-    wanted_ = std::min(axes_->mapped_, axes_of(kLinesMax) + kSpare);
+    wanted_ = std::min(axes_->mapped_, axes_of(kTurnedLinesMax) + kSpare);
     directions_.assign(std::size_t{wanted_} * padded, 0.0f);
     std::mt19937 random(1);
     for (std::uint32_t a = 0; a < wanted_; ++a) {
@@ -194,7 +192,7 @@ class AxesLearner {
     for (std::uint32_t a = 0; a < wanted_; ++a) {
       if (a == axes_of(lines)) {
         if (held >= kHeld * all) break;
-        if (lines == kLinesMax || lines + 1 == untouched) return false;
+        if (lines == kTurnedLinesMax || lines + 1 == untouched) return false;
         ++lines;
       }
       const float* const direction = &directions_[std::size_t{a} * padded];

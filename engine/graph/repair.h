@@ -23,6 +23,8 @@ class Repair {
   // Goes on with the sweep for about `nodes` nodes; false when there is nothing to do.
   bool step(std::uint32_t nodes);
   [[nodiscard]] bool busy() const { return stage_ != Stage::idle; }
+  // Nothing is left to do but to see the last search go that began before.
+  [[nodiscard]] bool waiting() const { return stage_ == Stage::waiting; }
   // Nodes whose rows have died, counted by the last begin().
   [[nodiscard]] std::uint32_t dying() const { return static_cast<std::uint32_t>(dying_.size()); }
 

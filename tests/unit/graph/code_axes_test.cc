@@ -5,6 +5,7 @@
 
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "tests/support/graph_data.h"
@@ -120,6 +121,75 @@ TEST_CASE("code axes: serves what has a distance and is not too wide") {
   CHECK(CodeAxes::serves(RowShape::make(Metric::l2, ScalarType::f16, kGraphDimMax)));
   CHECK_FALSE(CodeAxes::serves(RowShape::make(Metric::l2, ScalarType::f32, kGraphDimMax + 1)));
   CHECK_FALSE(CodeAxes::serves(RowShape::make(Metric::hamming, ScalarType::bit, 64)));
+}
+
+// Bytes of axes, and what comes back for them.
+Result<std::shared_ptr<const CodeAxes>> restored(const RowShape& shape, const std::string& bytes) {
+  ByteReader in(bytes);
+  auto axes = CodeAxes::restore(shape, graph_kernels_for("avx512"), in);
+  if (axes.ok()) CHECK(in.done());
+  return axes;
+}
+
+TEST_CASE("code axes: what was saved comes back and codes the same") {
+  for (const Metric metric : {Metric::l2, Metric::dot, Metric::cosine}) {
+    for (const std::uint32_t dim : {1U, 52U, 100U, 300U}) {
+      CAPTURE(dim);
+      const GraphData data(dim, 300, 8, metric);
+      const auto axes = data.axes();
+      std::string bytes;
+      axes->save(bytes);
+      const auto back = restored(data.shape, bytes);
+      REQUIRE(back.ok());
+      CHECK((*back)->record_bytes() == axes->record_bytes());
+      std::string again;
+      (*back)->save(again);
+      CHECK((again == bytes));
+      std::vector<float> scratch(axes->scratch_floats());
+      AlignedBuffer records(std::size_t{2} * axes->record_bytes());
+      auto* const one = reinterpret_cast<std::uint8_t*>(records.data());
+      auto* const other = one + axes->record_bytes();
+      for (const auto& row : data.rows) {
+        axes->encode(row.data(), scratch.data(), one);
+        (*back)->encode(row.data(), scratch.data(), other);
+        REQUIRE(std::equal(one, other, other));
+      }
+    }
+  }
+}
+
+TEST_CASE("code axes: saved bytes that are cut or hold impossible numbers are refused") {
+  for (const std::uint32_t dim : {5U, 100U}) {
+    const GraphData data(dim, 300, 9);
+    std::string bytes;
+    data.axes()->save(bytes);
+    REQUIRE(restored(data.shape, bytes).ok());
+    for (std::size_t left = 0; left < bytes.size(); left += left < 40 ? 1 : 37) {
+      CHECK(restored(data.shape, bytes.substr(0, left)).status().code() == StatusCode::data_loss);
+    }
+    const auto with = [&bytes](std::size_t at, std::uint32_t bits) {
+      std::string changed = bytes;
+      std::memcpy(changed.data() + at, &bits, sizeof(bits));
+      return changed;
+    };
+    constexpr std::size_t kCount = 1;
+    constexpr std::size_t kLargest = 5;
+    constexpr std::size_t kMean = 13;
+    const std::uint32_t nan = 0x7fc00000U;
+    const std::uint32_t infinite = 0x7f800000U;
+    for (const std::uint32_t count : {0U, 3U, 4096U, UINT32_MAX}) {
+      CHECK_FALSE(restored(data.shape, with(kCount, count)).ok());
+    }
+    CHECK_FALSE(restored(data.shape, with(kLargest + 4, 0x7ff00000U)).ok());
+    CHECK_FALSE(restored(data.shape, with(kLargest + 4, 0xbff00000U)).ok());
+    const std::size_t last = bytes.size() - sizeof(float);
+    for (const std::size_t at : {kMean, last}) {
+      for (const std::uint32_t bits : {nan, infinite, 0x7f000000U}) {
+        CHECK_FALSE(restored(data.shape, with(at, bits)).ok());
+      }
+    }
+    CHECK_FALSE(restored(RowShape::make(Metric::l2, ScalarType::bit, 64), bytes).ok());
+  }
 }
 
 }  // namespace
