@@ -47,6 +47,8 @@ CollectionStats gather_stats(const engine::CollectionCore& core) {
     stats.rows_unlinked = core.graphs.tail();
     stats.graph_measured = core.graphs.effort() != nullptr;
   }
+  stats.graph_restored = core.graphs.restored.load(std::memory_order_relaxed);
+  stats.graph_saved = core.graphs.saved.load(std::memory_order_relaxed);
   stats.rows = rows->live_count();
   stats.rows_dead = rows->row_count() - rows->live_count();
   stats.blocks = rows->block_count();

@@ -3,7 +3,10 @@
 // Always holds: an object that was moved from answers failed_precondition.
 #include "vecserve/database.h"
 
+#include <algorithm>
+#include <mutex>
 #include <utility>
+#include <vector>
 
 #include "engine/database_core.h"
 #include "engine/guard.h"
@@ -107,6 +110,41 @@ namespace engine {
 Result<Database> open_for_testing(const std::string& path, const DatabaseOptions& options,
                                   const TestHooks& hooks, bool read_only) {
   return DatabaseAccess::open({path, options, read_only, hooks});
+}
+
+Result<GraphLook> look_at_graph(Database& database, std::string_view collection) {
+  return guarded([&]() -> Result<GraphLook> {
+    DatabaseCore* const core = DatabaseAccess::core(database);
+    if (core == nullptr) return moved_from();
+    const auto found = core->find(collection);
+    VECSERVE_TRY(found.status());
+    const std::lock_guard lock((*found)->graphs.keeping_mutex);
+    GraphLook look;
+    const auto graph = (*found)->graphs.graph();
+    if (graph == nullptr) return look;
+    const GraphCheck check = check_graph(*graph);
+    look.there = true;
+    look.live = check.live;
+    look.faults = std::uint64_t{check.unreachable} + check.orphans + check.bad_links;
+    std::vector<std::uint64_t> slots;
+    for (std::uint32_t node = 0; node < graph->nodes(); ++node) {
+      if (graph->state(node) == NodeState::live) slots.push_back(graph->slot(node));
+    }
+    std::sort(slots.begin(), slots.end());
+    look.faults +=
+        static_cast<std::uint64_t>(slots.end() - std::unique(slots.begin(), slots.end()));
+    const auto rows = (*found)->snapshot();
+    const std::uint64_t watermark = graph->watermark.load();
+    for (std::size_t b = 0; b < rows->block_count(); ++b) {
+      const BlockView& view = rows->view(b);
+      for (std::uint32_t r = 0; r < view.count; ++r) {
+        const std::uint64_t slot = view.block->slot(r);
+        if (slot >= watermark || !view.live->test(r)) continue;
+        look.missing += std::binary_search(slots.begin(), slots.end(), slot) ? 0U : 1U;
+      }
+    }
+    return look;
+  });
 }
 
 Status run_maintenance(Database& database) {

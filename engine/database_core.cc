@@ -10,6 +10,7 @@
 #include "engine/base/limits.h"
 #include "engine/base/names.h"
 #include "engine/expire.h"
+#include "engine/graph_keeper.h"
 #include "engine/guard.h"
 #include "engine/mirror_keeper.h"
 #include "engine/rewrite.h"
@@ -26,6 +27,9 @@ constexpr std::chrono::milliseconds kMaintenancePeriod{1'000};
 
 // Rows wait this long at most until the GPU has them; the CPU scans them until then.
 constexpr std::chrono::milliseconds kMirrorPeriod{5};
+
+// What closing spends on saving graphs at most; what is not saved by then is linked again later.
+constexpr std::chrono::milliseconds kSaveGraphs{2'000};
 
 const SystemClock kSystemClock;
 
@@ -68,6 +72,7 @@ Result<std::shared_ptr<DatabaseCore>> DatabaseCore::open(const OpenCall& call) {
   auto runtime = std::make_shared<Runtime>(call.options, **kernels, clock,
                                            open_gpu(call.options, call.hooks.device));
   runtime->read_only = call.read_only;
+  runtime->save_graphs_often = call.hooks.save_graphs_often;
   runtime->store = std::move(*store);
   Loader loader(runtime);
   const Result<std::uint64_t> sequence =
@@ -208,18 +213,24 @@ Result<std::shared_ptr<CollectionCore>> DatabaseCore::find(std::string_view name
 
 Status DatabaseCore::drop(std::string_view name) {
   VECSERVE_TRY(runtime_->writable());
-  return runtime_->committer.exclusively([&] {
+  std::uint32_t id = 0;
+  const Status dropped = runtime_->committer.exclusively([&] {
     VECSERVE_TRY(runtime_->writable());
     const Result<std::shared_ptr<CollectionCore>> core = find(name);
     VECSERVE_TRY(core.status());
     StoreBatch batch;
-    batch.drop_collections.push_back((*core)->id);
+    id = (*core)->id;
+    batch.drop_collections.push_back(id);
     VECSERVE_TRY(apply_alone(batch));
     (*core)->dropped.store(true, std::memory_order_release);
     const std::lock_guard lock(catalog_mutex_);
     catalog_.erase(catalog_.find(name));
     return Status();
   });
+  VECSERVE_TRY(dropped);
+  // What is left of it, or comes of a save that is just ending, goes with the next opening.
+  static_cast<void>(runtime_->store->remove_cache(id));
+  return {};
 }
 
 std::vector<std::string> DatabaseCore::names() const {
@@ -319,6 +330,13 @@ Status DatabaseCore::close() {
   if (mirror_keeper_ != nullptr) {
     mirror_keeper_->stop();
   }
+  const auto until = std::chrono::steady_clock::now() + kSaveGraphs;
+  static_cast<void>(guarded([&] {
+    for (const auto& core : collections()) {
+      save_graph(*core, [until] { return std::chrono::steady_clock::now() >= until; });
+    }
+    return Status();
+  }));
   return runtime_->committer.exclusively([&] {
     runtime_->closed.store(true, std::memory_order_release);
     return runtime_->store->close();

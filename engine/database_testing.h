@@ -3,8 +3,10 @@
 // not installed. Always holds: without hooks it opens what Database::open opens.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "engine/base/clock.h"
 #include "vecserve/database.h"
@@ -19,11 +21,21 @@ struct TestHooks {
   void* rocksdb_env = nullptr;                 // a rocksdb::Env; must outlive the database
   const Clock* clock = nullptr;                // must outlive the database and its handles
   std::shared_ptr<gpu::Gpu> device = nullptr;  // in place of what the machine has
+  bool save_graphs_often = false;              // whenever something has changed
 };
 
 [[nodiscard]] Result<Database> open_for_testing(const std::string& path,
                                                 const DatabaseOptions& options,
                                                 const TestHooks& hooks, bool read_only = false);
+
+// The graph of a collection, looked over while its keeper waits.
+struct GraphLook {
+  bool there = false;
+  std::uint64_t live = 0;
+  std::uint64_t faults = 0;   // nodes out of reach and links that lead nowhere
+  std::uint64_t missing = 0;  // live rows that are neither nodes nor past the watermark
+};
+[[nodiscard]] Result<GraphLook> look_at_graph(Database& database, std::string_view collection);
 
 // One pass of what the background thread does: expiry, then rewriting of sparse blocks.
 [[nodiscard]] Status run_maintenance(Database& database);

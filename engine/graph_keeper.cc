@@ -12,6 +12,7 @@
 
 #include "engine/graph/entries.h"
 #include "engine/graph/graph_search.h"
+#include "engine/graph_cache.h"
 #include "engine/graph_effort.h"
 #include "engine/rows/row_floats.h"
 #include "engine/scan/kernels.h"
@@ -30,6 +31,14 @@ constexpr std::uint32_t kAloneNodes = 1'000;
 constexpr std::uint32_t kRepairNodes = 512;
 // Nodes of which the rows may be dead before a sweep begins: one in fifty.
 constexpr std::uint64_t kDeadShare = 50;
+// A copy is written when a quarter has changed since the last: what a crash costs is to link that
+// much again, and what copies cost is a few times what the rows cost.
+constexpr std::uint64_t kSaveShare = 4;
+// While there are many rows to link, only when there are twice as many nodes, and many.
+constexpr std::uint64_t kSaveTail = 256;
+constexpr std::uint64_t kSaveGrowing = 65'536;
+// At the end, when linking what has changed would take longer than writing all.
+constexpr std::uint64_t kSaveAtEndShare = 100;
 
 struct Due {
   const RowBlock* block = nullptr;
@@ -55,6 +64,29 @@ std::vector<float> take_sample(const RowShape& shape, const RowSet& rows, std::u
   return sample;
 }
 
+// It is of no use, and must not be looked at again.
+void drop_copy(CollectionCore& core) {
+  core.graphs.restored.store(0, std::memory_order_relaxed);
+  if (core.runtime->writable().ok()) {
+    static_cast<void>(core.runtime->store->remove_cache(core.id));
+  }
+}
+
+// Once, when the collection was opened: somebody has wanted a graph before, if there is a copy.
+void look_for_copy(CollectionCore& core) {
+  GraphState::Keeping& keeping = core.graphs.keeping;
+  if (keeping.looked) return;
+  keeping.looked = true;
+  Result<std::shared_ptr<GraphRestore>> begun = GraphRestore::begin(core);
+  if (!begun.ok() && begun.status().code() == StatusCode::not_found) return;
+  core.graphs.wanted.store(true, std::memory_order_relaxed);
+  if (begun.ok()) {
+    keeping.restoring = std::move(*begun);
+  } else {
+    drop_copy(core);
+  }
+}
+
 class Pass {
  public:
   Pass(CollectionCore& core, std::uint32_t threads, const std::function<bool()>& stopping)
@@ -66,22 +98,123 @@ class Pass {
         rows_(core.snapshot()) {}
 
   Result<bool> run() {
+    if (keeping_.restoring != nullptr) return restore();
     graph_ = state_.graph();
     if (graph_ != nullptr) {
       state_.set_tail(rows_from(*rows_, graph_->watermark.load(std::memory_order_relaxed)));
     }
     if (graph_ == nullptr && !begin()) return false;
     const bool linked = link();
-    const bool repaired = repair();
-    if (linked || repaired) {
-      spread();
-      return true;
-    }
+    const bool saved = save();
+    const bool repaired = keeping_.saving == nullptr && repair();
     spread();
-    return keep_effort(core_, *graph_, stopping_);
+    if (linked || saved || repaired) return true;
+    const Result<bool> measured = keep_effort(core_, *graph_, stopping_);
+    if (!measured.ok() || *measured) return measured;
+    return save_due() && begin_saving();
+  }
+
+  // Only what brings the copy up to date; false when that is done or not to be done.
+  bool finish() {
+    graph_ = state_.graph();
+    if (graph_ == nullptr || keeping_.restoring != nullptr) return false;
+    if (keeping_.saving != nullptr) return save();
+    if (keeping_.repair->busy()) return finish_repair();
+    const std::uint64_t enough = graph_->live() / kSaveAtEndShare;
+    const bool learned = keeping_.from_queries && !keeping_.saved_queries;
+    return (keeping_.changed > enough || learned) && begin_saving();
   }
 
  private:
+  // What was saved comes back; whatever is wrong with it, the graph is made anew.
+  bool restore() {
+    const Result<bool> more = keeping_.restoring->step(core_, threads_);
+    if (more.ok() && *more) {
+      state_.restored.store(keeping_.restoring->nodes(), std::memory_order_relaxed);
+      return true;
+    }
+    const std::shared_ptr<GraphRestore> restored = std::move(keeping_.restoring);
+    keeping_.restoring = nullptr;
+    if (!more.ok()) {
+      drop_copy(core_);
+      return true;
+    }
+    graph_ = restored->graph();
+    spread_entries(*graph_);
+    start_keeping();
+    const std::uint32_t nodes = graph_->live();
+    keeping_.spread_at = nodes;
+    keeping_.tried_nodes = nodes;
+    keeping_.measured_nodes = nodes;
+    keeping_.from_queries = restored->from_queries();
+    keeping_.saved_queries = restored->from_queries();
+    state_.restored.store(nodes, std::memory_order_relaxed);
+    state_.saved.store(nodes, std::memory_order_relaxed);
+    state_.set_effort(restored->effort());
+    state_.set_graph(graph_);
+    state_.set_tail(rows_from(*rows_, graph_->watermark.load(std::memory_order_relaxed)));
+    return true;
+  }
+
+  void start_keeping() {
+    keeping_ = {};
+    keeping_.looked = true;
+    keeping_.repair = std::make_unique<Repair>(*graph_);
+  }
+
+  bool save() {
+    // The first copy is to have the effort with it, which is measured when there is time.
+    if (keeping_.saving == nullptr) {
+      return (growing() || state_.effort() != nullptr) && save_due() && begin_saving();
+    }
+    const Result<bool> more = step_saving();
+    if (more.ok() && *more) return true;
+    // When it failed the copy of before is still there, and it is tried again after more changes.
+    if (more.ok()) state_.saved.store(keeping_.saving->nodes(), std::memory_order_relaxed);
+    keeping_.changed -= keeping_.changed_then;
+    keeping_.saving = nullptr;
+    return true;
+  }
+
+  // Too little memory for a copy is no reason to lose the graph.
+  Result<bool> step_saving() {
+    try {
+      return keeping_.saving->step(core_);
+    } catch (const std::bad_alloc&) {
+      return Status(StatusCode::resource_exhausted, "no memory for a copy of the graph");
+    }
+  }
+
+  [[nodiscard]] bool save_due() const {
+    if (keeping_.changed == 0 || keeping_.repair->busy()) return false;
+    if (core_.runtime->save_graphs_often) return true;
+    if (!growing()) return keeping_.changed * kSaveShare >= keeping_.tried_nodes;
+    return graph_->live() >= kSaveGrowing && keeping_.changed >= keeping_.tried_nodes;
+  }
+
+  [[nodiscard]] bool growing() const { return state_.tail() > kSaveTail; }
+
+  bool begin_saving() {
+    if (!core_.runtime->store->keeps_rows() || !core_.runtime->writable().ok()) return false;
+    keeping_.changed_then = keeping_.changed;
+    keeping_.tried_nodes = graph_->live();
+    try {
+      Result<std::shared_ptr<GraphSave>> begun = GraphSave::begin(core_, graph_);
+      if (begun.ok()) keeping_.saving = std::move(*begun);
+    } catch (const std::bad_alloc&) {
+      // As when the disk is full.
+    }
+    keeping_.saved_queries = keeping_.from_queries;
+    if (keeping_.saving == nullptr) keeping_.changed = 0;
+    return keeping_.saving != nullptr;
+  }
+
+  bool finish_repair() {
+    const bool waited = keeping_.repair->waiting();
+    step_repair();
+    return !waited || !keeping_.repair->busy();
+  }
+
   bool begin() {
     if (rows_->live_count() < kGraphRowsMin || !CodeAxes::serves(core_.shape)) return false;
     std::uint32_t count = 0;
@@ -90,8 +223,8 @@ class Pass {
         core_.shape, graph_kernels_for(core_.runtime->kernels.name), sample, count, stopping_);
     if (axes == nullptr) return false;
     graph_ = std::make_shared<Graph>(std::move(axes));
-    keeping_ = {};
-    keeping_.repair = std::make_unique<Repair>(*graph_);
+    start_keeping();
+    state_.restored.store(0, std::memory_order_relaxed);
     state_.set_graph(graph_);
     return true;
   }
@@ -147,6 +280,7 @@ class Pass {
       }
     });
     if (failed.load(std::memory_order_relaxed)) throw std::bad_alloc();
+    keeping_.changed += due.size();
     graph_->watermark.store(to, std::memory_order_release);
     state_.set_tail(rows_from(*rows_, to));
     return true;
@@ -167,7 +301,15 @@ class Pass {
         keeping_.spread_at = 0;
       }
     }
-    return repair.step(kRepairNodes);
+    return step_repair();
+  }
+
+  bool step_repair() {
+    Repair& repair = *keeping_.repair;
+    const std::uint32_t dying = repair.dying();
+    const bool more = repair.step(kRepairNodes);
+    if (!repair.busy()) keeping_.changed += dying;
+    return more;
   }
 
   void spread() {
@@ -192,16 +334,31 @@ class Pass {
 Result<bool> keep_graph(const std::shared_ptr<CollectionCore>& core, std::uint32_t threads,
                         const std::function<bool()>& stopping) {
   VECSERVE_TRY(core->usable());
-  if (!core->graphs.wanted.load(std::memory_order_relaxed)) return false;
   const std::lock_guard lock(core->graphs.keeping_mutex);
   try {
+    look_for_copy(*core);
+    if (!core->graphs.wanted.load(std::memory_order_relaxed)) return false;
     return Pass(*core, threads, stopping).run();
   } catch (const std::bad_alloc&) {
     // A row may have got in halfway: begin again when there is memory.
+    core->graphs.keeping.restoring = nullptr;
+    core->graphs.keeping.saving = nullptr;
     core->graphs.set_graph(nullptr);
     core->graphs.set_effort(nullptr);
     return Status(StatusCode::resource_exhausted, "no memory for the graph");
   }
+}
+
+void save_graph(CollectionCore& core, const std::function<bool()>& late) {
+  const std::lock_guard lock(core.graphs.keeping_mutex);
+  try {
+    Pass pass(core, 1, late);
+    while (!late() && pass.finish()) {
+    }
+  } catch (const std::bad_alloc&) {
+    // What there is of it is given up below.
+  }
+  core.graphs.keeping.saving = nullptr;
 }
 
 }  // namespace vecserve::engine

@@ -19,6 +19,9 @@
 
 namespace vecserve::engine {
 
+class GraphRestore;
+class GraphSave;
+
 // Recall that was measured for a beam of `ef`, with k = 10.
 struct EffortPoint {
   std::uint32_t ef = 0;
@@ -67,6 +70,8 @@ class GraphState {
   // Rows past the watermark, as the keeper last saw it.
   [[nodiscard]] std::uint64_t tail() const { return tail_.load(std::memory_order_relaxed); }
   void set_tail(std::uint64_t rows);
+  std::atomic<std::uint64_t> restored{0};  // rows that came from the cache, so far
+  std::atomic<std::uint64_t> saved{0};     // rows of the copy in the cache that counts
   // A writer whose rows would make the tail longer than searches should scan waits for the keeper
   // here, kSlowedFor at most; not while a graph is made for the first time. Returns whether it did.
   bool slow_writer();
@@ -82,6 +87,14 @@ class GraphState {
     std::uint64_t measured_at = 0;     // queries seen when effort was measured
     std::uint32_t measured_nodes = 0;  // and live nodes
     bool from_queries = false;         // measured with queries, not with rows
+    // The copy in the store's cache; see graph_cache.
+    bool looked = false;  // whether there was one when the collection was opened
+    std::shared_ptr<GraphRestore> restoring;
+    std::shared_ptr<GraphSave> saving;
+    std::uint64_t changed = 0;       // rows linked and nodes freed since the last copy
+    std::uint64_t changed_then = 0;  // of them, those before the copy that is being written
+    std::uint64_t tried_nodes = 0;   // nodes of the last copy, though it may have failed
+    bool saved_queries = false;      // its effort was measured with queries
   };
   std::mutex keeping_mutex;
   Keeping keeping;  // guarded by keeping_mutex

@@ -32,6 +32,7 @@ struct Runtime {
   const KernelTable& kernels;
   const Clock& clock;
   bool read_only = false;
+  bool save_graphs_often = false;  // for tests: whatever has changed
   std::unique_ptr<Store> store;
   const OpenedGpu gpu;  // before the lanes, whose scanners use it
 

@@ -92,6 +92,8 @@ struct CollectionStats {
   std::uint64_t graph_bytes = 0;       // memory of the graph, codes included
   std::uint64_t rows_linked = 0;       // rows that are in the graph
   std::uint64_t rows_unlinked = 0;     // rows that are scanned beside it, dead ones included
+  std::uint64_t graph_restored = 0;    // rows whose links came from a copy in the store
+  std::uint64_t graph_saved = 0;       // rows of the copy that a restart would take
   bool graph_measured = false;         // what effort gives what recall is known from queries
   std::uint64_t rows_surveyed = 0;     // there were so many when planes were last looked after
   std::uint64_t payload_bytes = 0;     // memory of payload texts and columns
