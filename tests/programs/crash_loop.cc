@@ -1,8 +1,9 @@
 // Kills a writing child with SIGKILL at a random moment, opens what is left in a fresh process, and
 // holds it against a journal of acknowledged operations, over and over. Canonical run: crash_loop
 // --cycles 300
-// --json -; with --power-loss the child's file system forgets whatever was not synced. The main
-// thread drives; children do everything that touches a database. Exits with 1 when any figure is
+// --json -; with --power-loss the child's file system forgets whatever was not synced, with --graph
+// there are walks through a graph that is linked, repaired and saved all the time. The main thread
+// drives; children do everything that touches a database. Exits with 1 when any figure is
 // bad, or when fewer than half of the kills met an operation on its way, for then the run proved
 // nothing.
 #include <sys/wait.h>
@@ -36,6 +37,7 @@ struct Settings {
   std::uint64_t seed = 1;
   std::uint32_t threads = 4;
   bool power_loss = false;
+  bool graph = false;
   std::string durability = "sync";
   std::string json;
   std::string folder;  // "" makes a temporary one
@@ -49,6 +51,7 @@ struct Kills {
   std::uint64_t in_flight = 0;    // cycles in which an operation had begun and not returned
   std::uint64_t in_open = 0;      // cycles in which the worker was killed before it was ready
   std::uint64_t in_recovery = 0;  // checkers that were killed while they recovered
+  std::uint64_t in_save = 0;      // cycles in which a copy of the graph was being written
   std::uint64_t missed = 0;       // children that were gone before the kill
 };
 
@@ -76,6 +79,8 @@ class CrashLoop {
            f.wrong_replies + restart_failures_;
   }
   [[nodiscard]] bool passed() const {
+    if (settings_.graph && graphs_restored_ * 2 < graphs_) return false;
+    if (settings_.graph && graphs_ * 2 < settings_.cycles) return false;
     return bad_figures() == 0 && kills_.in_flight * 2 >= settings_.cycles && kills_.missed == 0;
   }
 
@@ -94,9 +99,13 @@ class CrashLoop {
             {"in_flight_kills", kills_.in_flight},
             {"kills_in_open", kills_.in_open},
             {"kills_in_recovery", kills_.in_recovery},
+            {"kills_in_save", kills_.in_save},
             {"kills_missed", kills_.missed},
+            {"graphs", graphs_},
+            {"graphs_restored", graphs_restored_},
             {"checkpoints", f.checkpoints},
             {"power_loss", settings_.power_loss},
+            {"graph", settings_.graph},
             {"durability", settings_.durability},
             {"threads", settings_.threads},
             {"seed", settings_.seed},
@@ -115,6 +124,7 @@ class CrashLoop {
         "--durability",    settings_.durability,
         "--first-version", std::to_string(journal_.version_max() + 1)};
     if (settings_.power_loss) words.emplace_back("--power-loss");
+    if (settings_.graph) words.emplace_back("--graph");
     return words;
   }
 
@@ -147,6 +157,7 @@ class CrashLoop {
     while (open) take_events(reader, kOpenTimeoutMs, ready, ignored, open);
     if (journal_.in_flight() > 0) ++kills_.in_flight;
     if (!ready) ++kills_.in_open;
+    if (copy_unfinished()) ++kills_.in_save;
   }
 
   std::size_t take_events(EventReader& reader, int timeout_ms, bool& ready, std::uint64_t& replies,
@@ -159,6 +170,15 @@ class CrashLoop {
       journal_.add(event);
     }
     return events.size();
+  }
+
+  bool copy_unfinished() const {
+    std::error_code none;
+    for (const auto& entry : std::filesystem::directory_iterator(path_, none)) {
+      const std::string name = entry.path().filename().string();
+      if (name.starts_with("CACHE-") && name.ends_with(".tmp")) return true;
+    }
+    return false;
   }
 
   // The moments are far below what a sleeping thread can hit.
@@ -206,6 +226,8 @@ class CrashLoop {
     const CrashDump seen = dump("checker", cycle, path_);
     if (seen.done) {
       journal_.judge(seen);
+      graphs_ += seen.graph ? 1 : 0;
+      graphs_restored_ += seen.restored ? 1 : 0;
     } else {
       std::fprintf(stderr, "crash_loop: cycle %llu of seed %llu did not restart\n",
                    static_cast<unsigned long long>(cycle),
@@ -224,6 +246,8 @@ class CrashLoop {
   Dice dice_;
   Kills kills_;
   std::uint64_t restart_failures_ = 0;
+  std::uint64_t graphs_ = 0;           // that were looked over
+  std::uint64_t graphs_restored_ = 0;  // of them, those that were not made anew
 };
 
 int run_child(const Settings& settings) {
@@ -240,6 +264,7 @@ int run_child(const Settings& settings) {
     worker.first_version = settings.first_version;
     worker.durability = durability;
     worker.power_loss = settings.power_loss;
+    worker.graph = settings.graph;
     return run_crash_worker(worker);
   }
   CheckerSettings checker;
@@ -247,6 +272,7 @@ int run_child(const Settings& settings) {
   checker.seed = settings.seed ^ settings.cycle;
   checker.durability = durability;
   checker.power_loss = settings.power_loss;
+  checker.graph = settings.graph && settings.child != "checkpoint";
   checker.read_only = settings.child == "checkpoint";
   return run_crash_checker(checker);
 }
@@ -280,6 +306,7 @@ int main(int argc, char** argv) {
   app.add_option("--seed", settings.seed, "of every random choice");
   app.add_option("--threads", settings.threads, "writing threads")->check(CLI::Range(2, 64));
   app.add_flag("--power-loss", settings.power_loss, "also forget what was not synced");
+  app.add_flag("--graph", settings.graph, "with a graph: is it whole, and was it saved?");
   app.add_option("--durability", settings.durability)->check(CLI::IsMember({"sync", "process"}));
   app.add_option("--json", settings.json, "write one JSON line to this file, - for stdout");
   app.add_option("--dir", settings.folder, "work in this folder instead of a temporary one");

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tests/programs/support/crash_events.h"
+#include "tests/programs/support/crash_graph.h"
 #include "tests/programs/support/crash_worker.h"
 #include "tests/support/brute_force.h"
 #include "tests/support/coded_row.h"
@@ -56,7 +57,8 @@ bool check_searches(const Collection& collection, std::uint8_t which,
   return true;
 }
 
-bool dump_collection(const Database& database, std::uint8_t which, Dice& dice) {
+bool dump_collection(const Database& database, std::uint8_t which, Dice& dice,
+                     std::vector<OracleRow>& rows) {
   const Result<Collection> collection =
       database.collection(which == kMainCollection ? kMainName : kSideName);
   if (!collection.ok() && collection.status().code() == StatusCode::not_found) return true;
@@ -67,7 +69,7 @@ bool dump_collection(const Database& database, std::uint8_t which, Dice& dice) {
 
   Result<Cursor> cursor = collection->scan();
   if (failed("scan", cursor.status())) return false;
-  std::vector<OracleRow> rows;
+  rows.clear();
   while (!cursor->done()) {
     const Result<std::vector<Row>> page = cursor->next(kPageRows);
     if (failed("next", page.status())) return false;
@@ -92,16 +94,21 @@ bool dump_collection(const Database& database, std::uint8_t which, Dice& dice) {
 }  // namespace
 
 int run_crash_checker(const CheckerSettings& settings) {
-  Result<Database> database =
-      settings.read_only
-          ? Database::open_read_only(settings.path)
-          : open_for_harness(settings.path, settings.durability, settings.power_loss);
+  Result<Database> database = settings.read_only
+                                  ? Database::open_read_only(settings.path)
+                                  : open_for_harness(settings.path, settings.durability,
+                                                     settings.power_loss, settings.graph);
   if (failed("open", database.status())) return 1;
   const Result<VerifyReport> verified = database->verify();
   if (failed("verify", verified.status())) return 1;
   Dice dice(settings.seed);
-  if (!dump_collection(*database, kMainCollection, dice)) return 1;
-  if (!dump_collection(*database, kSideCollection, dice)) return 1;
+  std::vector<OracleRow> rows;
+  if (!dump_collection(*database, kSideCollection, dice, rows)) return 1;
+  if (!dump_collection(*database, kMainCollection, dice, rows)) return 1;
+  if (settings.graph) {
+    const Result<Collection> main = database->collection(kMainName);
+    if (main.ok() && !check_graph_after_kill(*database, *main, rows, dice)) return 1;
+  }
   if (failed("close", database->close())) return 1;
   report(EventKind::done, kMainCollection);
   return 0;

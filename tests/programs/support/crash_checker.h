@@ -16,6 +16,7 @@ struct CheckerSettings {
   std::uint64_t seed = 1;
   Durability durability = Durability::sync;
   bool power_loss = false;
+  bool graph = false;      // look at the graph too
   bool read_only = false;  // for checkpoints: nothing may change them
 };
 

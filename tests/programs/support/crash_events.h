@@ -22,7 +22,8 @@ enum class EventKind : std::uint8_t {
   torn,        // checker: a row whose vector or payload nobody ever wrote
   wrong_search,
   wrong_count,
-  done,  // checker: everything was dumped
+  graph,  // checker: the graph is as it should be; count is how much of it a copy gave
+  done,   // checker: everything was dumped
 };
 
 enum class Operation : std::uint8_t {

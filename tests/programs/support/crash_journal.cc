@@ -106,6 +106,10 @@ CrashDump read_dump(std::span<const Event> events, std::uint32_t threads) {
       case EventKind::wrong_count:
         ++dump.wrong;
         break;
+      case EventKind::graph:
+        dump.graph = true;
+        dump.restored = event.count > 0;
+        break;
       case EventKind::done:
         dump.done = true;
         break;

@@ -45,6 +45,8 @@ struct CrashDump {
   std::vector<ThreadRows> threads;
   std::uint64_t torn = 0;
   std::uint64_t wrong = 0;
+  bool graph = false;     // a graph was looked over
+  bool restored = false;  // and came from its copy
   bool done = false;
 };
 

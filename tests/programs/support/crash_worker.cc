@@ -5,12 +5,14 @@
 #include "tests/programs/support/crash_worker.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <thread>
 #include <vector>
 
 #include "engine/database_testing.h"
 #include "tests/programs/support/crash_events.h"
+#include "tests/programs/support/crash_graph.h"
 #include "tests/support/coded_row.h"
 #include "tests/support/dice.h"
 #include "tests/support/store/fault_fs.h"
@@ -19,6 +21,7 @@ namespace vecserve::test {
 namespace {
 
 constexpr std::size_t kWriteBufferBytes = 1 << 20;  // the least that is allowed
+constexpr std::uint64_t kFillingCycles = 3;
 
 class WorkerThread {
  public:
@@ -28,10 +31,16 @@ class WorkerThread {
         database_(database),
         main_(std::move(main)),
         thread_(thread),
+        ids_(settings.graph ? kGraphIdsPerThread : kIdsPerThread),
         dice_(settings.seed, settings.cycle * settings.threads + thread),
         version_(settings.first_version + thread) {}
 
   void run() {
+    // All rows at once, so that there is a graph from the first cycles on.
+    if (settings_.graph && settings_.cycle < kFillingCycles) {
+      version_ += settings_.threads;
+      write(Operation::upsert, ids_);
+    }
     for (std::uint32_t i = 0; i < settings_.operations_max && alive_; ++i) {
       version_ += settings_.threads;
       step();
@@ -74,8 +83,8 @@ class WorkerThread {
     event.operation = operation;
     event.thread = static_cast<std::uint8_t>(thread_);
     event.version = version_;
-    event.count = std::min(count, kIdsPerThread);
-    event.first_id = thread_ * kOwnerSpan + dice_.below(kIdsPerThread - event.count + 1);
+    event.count = std::min(count, ids_);
+    event.first_id = thread_ * kOwnerSpan + dice_.below(ids_ - event.count + 1);
     return event;
   }
 
@@ -133,7 +142,7 @@ class WorkerThread {
   }
 
   void erase_group() {
-    Event event = intent(Operation::erase_group, kIdsPerThread);
+    Event event = intent(Operation::erase_group, ids_);
     event.group = static_cast<std::uint8_t>(dice_.below(kGroups));
     if (!send_event(event)) alive_ = false;
     reply(event, main_.erase_where(".owner == " + std::to_string(thread_) +
@@ -170,6 +179,7 @@ class WorkerThread {
   Database& database_;
   Collection main_;
   const std::uint32_t thread_;
+  const std::uint64_t ids_;
   Dice dice_;
   std::uint32_t version_;
   CodedBatch batch_;
@@ -178,12 +188,14 @@ class WorkerThread {
 
 }  // namespace
 
-Result<Database> open_for_harness(const std::string& path, Durability durability, bool power_loss) {
+Result<Database> open_for_harness(const std::string& path, Durability durability, bool power_loss,
+                                  bool graph) {
   DatabaseOptions options;
   options.durability = durability;
   options.write_buffer_bytes = kWriteBufferBytes;
   options.threads = 2;
   engine::TestHooks hooks;
+  hooks.save_graphs_often = graph;
   if (power_loss) {
     // One for the life of the process: RocksDB's threads may use it until the very end.
     static engine::FaultEnv* const env =
@@ -195,7 +207,7 @@ Result<Database> open_for_harness(const std::string& path, Durability durability
 
 int run_crash_worker(const WorkerSettings& settings) {
   Result<Database> database =
-      open_for_harness(settings.path, settings.durability, settings.power_loss);
+      open_for_harness(settings.path, settings.durability, settings.power_loss, settings.graph);
   if (!database.ok()) {
     std::fprintf(stderr, "worker: open: %s\n", database.status().to_string().c_str());
     return 1;
@@ -212,7 +224,17 @@ int run_crash_worker(const WorkerSettings& settings) {
     threads.emplace_back(
         [&settings, &database, &main, i] { WorkerThread(settings, *database, *main, i).run(); });
   }
+  std::atomic<bool> done{false};
+  std::thread searcher;
+  if (settings.graph) {
+    searcher = std::thread([&settings, &main, &done] {
+      search_until(*main, settings.seed + settings.cycle, settings.threads, kGraphIdsPerThread,
+                   [&done] { return done.load(); });
+    });
+  }
   for (std::thread& thread : threads) thread.join();
+  done.store(true);
+  if (searcher.joinable()) searcher.join();
   return 0;
 }
 

@@ -22,17 +22,19 @@ struct WorkerSettings {
   std::uint32_t operations_max = 5000;  // per thread, so that an orphan ends by itself
   Durability durability = Durability::sync;
   bool power_loss = false;
+  bool graph = false;  // more rows, and searches that walk
 };
 
 inline constexpr std::uint64_t kIdsPerThread = 1200;
+inline constexpr std::uint64_t kGraphIdsPerThread = 2600;
 inline constexpr const char* kMainName = "main";
 inline constexpr const char* kSideName = "side";
 
 // The database as both kinds of children open it: small write buffers, so that flushes and
-// compactions happen within a few cycles, and for power_loss the file system that forgets what was
-// not synced.
+// compactions happen within a few cycles, for power_loss the file system that forgets what was not
+// synced, and for graph a keeper that saves whatever has changed.
 [[nodiscard]] Result<Database> open_for_harness(const std::string& path, Durability durability,
-                                                bool power_loss);
+                                                bool power_loss, bool graph);
 
 // Runs until it is killed or every thread has done operations_max; the exit code of the child.
 [[nodiscard]] int run_crash_worker(const WorkerSettings& settings);
