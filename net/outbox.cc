@@ -16,6 +16,9 @@ namespace {
 // Waking takes a little memory. Who is not woken would write nothing until its client gave up.
 constexpr int kWakeTries = 3;
 
+// The innermost one of this thread.
+thread_local WakesTogether* current = nullptr;
+
 void wake_surely(const std::function<void()>& wake) noexcept {
   for (int i = 0; i < kWakeTries; ++i) {
     try {
@@ -28,14 +31,12 @@ void wake_surely(const std::function<void()>& wake) noexcept {
 
 }  // namespace
 
-thread_local WakesTogether* WakesTogether::current_ = nullptr;
-
-WakesTogether::WakesTogether() : outer_(current_) {
-  current_ = this;
+WakesTogether::WakesTogether() : outer_(current) {
+  current = this;
 }
 
 WakesTogether::~WakesTogether() {
-  current_ = outer_;
+  current = outer_;
   for (const Wake& wake : wakes_) wake_surely(*wake);
 }
 
@@ -75,7 +76,7 @@ void Outbox::put(std::string frame) {
 }
 
 void Outbox::wake() {
-  if (WakesTogether* const together = WakesTogether::current_) {
+  if (WakesTogether* const together = current) {
     together->wakes_.push_back(wake_);
   } else {
     (*wake_)();

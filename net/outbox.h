@@ -43,7 +43,6 @@ class WakesTogether {
 
  private:
   friend class Outbox;
-  static thread_local WakesTogether* current_;
   WakesTogether* const outer_;
   std::vector<Wake> wakes_;
 };
