@@ -2,9 +2,10 @@
 // upper bound is a threshold that no row of the answer can be above, and everything whose lower
 // bound is above it goes. Comes after the coarse kernels, before the rescoring. One thread at a
 // time; several lists of one query may share a threshold. Always holds: threshold() is at least the
-// want-th smallest distance among all rows that were ever offered, or the limit, whichever is less;
-// what was dropped has a distance above the threshold at that time, and so above the one at the
-// end.
+// want-th smallest upper bound among all rows that were ever offered, or what it was at first,
+// whichever is less; what was dropped has a distance above the threshold at that time, and so above
+// the one at the end. So when the first one was the limit, or proven, no row of the answer is
+// dropped; when it was a guess, whoever guessed looks.
 #pragma once
 
 #include <algorithm>
@@ -59,6 +60,8 @@ class BoundList {
   // Called now and then, after adding: tightens the threshold, and drops what is above it when
   // enough has come since last time.
   void tighten(SharedThreshold& threshold);
+  // Tightens it by all that was added, at the end.
+  void settle(SharedThreshold& threshold) { lower(threshold); }
   // Adds what the other one kept.
   void merge(const BoundList& other);
   // Tightens a last time and copies out what is left; see Scanner for the meaning of the floor.

@@ -111,6 +111,7 @@ FirstThreshold::Found FirstThreshold::find(const CoarseJob& job, const SketchSie
     }
     pass.seed_rows(job, piece, query, bench.bits.data(), guess, bench.seeds);
   }
+  bench.seeds.settle(threshold);
   found.read = bench.near.size();
   found.guessed = guess && threshold.get() < before;
   return found;

@@ -78,6 +78,27 @@ TEST_CASE("bound list: what could be among the wanted is kept, the rest is above
   }
 }
 
+TEST_CASE("bound list: settled, the threshold is the want-th smallest upper bound", "[scan]") {
+  for (const std::uint32_t want : {1u, 64u, 65u, 185u}) {
+    for (const bool guessed : {false, true}) {
+      CAPTURE(want, guessed);
+      const auto entries = random_entries(740, 5);
+      SharedThreshold threshold;
+      BoundList list;
+      list.reset(want, guessed);
+      std::vector<float> uppers;
+      for (const auto& entry : entries) {
+        uppers.push_back(entry.upper);
+        list.add(entry);
+        list.tighten(threshold);
+      }
+      list.settle(threshold);
+      std::sort(uppers.begin(), uppers.end());
+      CHECK(threshold.get() == uppers[want - 1]);
+    }
+  }
+}
+
 TEST_CASE("bound list: within a limit that is never tightened the floor stays infinite", "[scan]") {
   const auto entries = random_entries(500, 3);
   const QueryCandidates out = run(entries, UINT32_MAX, 0.25);
