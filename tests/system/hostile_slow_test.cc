@@ -237,15 +237,16 @@ struct Compared {
   [[nodiscard]] bool held() const { return attacked_us <= 2 * calm_us; }
 };
 
-// Both in turn, until they compare as they must: what else runs on the machine may hit either, and
-// an attack that tells is met every time.
+// Both in turn, the least of each, until they compare as they must: what else runs on the machine
+// only adds to either, and an attack that tells is in the least too.
 Compared compare(std::vector<GoodClient>& calm, std::vector<GoodClient>& attacked) {
   constexpr int kTries = 10;
-  Compared compared;
-  for (int i = 0; i < kTries && (i == 0 || !compared.held()); ++i) {
-    compared = {good_p99_us(calm), good_p99_us(attacked)};
+  Compared least{good_p99_us(calm), good_p99_us(attacked)};
+  for (int i = 1; i < kTries && !least.held(); ++i) {
+    least.calm_us = std::min(least.calm_us, good_p99_us(calm));
+    least.attacked_us = std::min(least.attacked_us, good_p99_us(attacked));
   }
-  return compared;
+  return least;
 }
 
 bool all_healthy(const std::vector<GoodClient>& good) {
