@@ -74,6 +74,9 @@ void Server::stop() {
   state_->listener.close();
   state_->shared.serving.stop();
   state_->listener.stop();
+  // What ran on a lane when everything else was ended: a search stops at its next block, a write
+  // takes what the disk takes. The lanes' owner would wait for it in any case.
+  static_cast<void>(state_->shared.serving.wait_idle(Deadline::max()));
 }
 
 const ServerCounters& Server::counters() const {

@@ -3,7 +3,8 @@
 // one group commit of those that wait for the disk together) and reads (rows by id, pages, counts,
 // administration).
 // Comes after the session; owns the threads that run the engine.
-// Always holds: a work goes to exactly one of the three; after stop() none is left in any.
+// Always holds: a work goes to exactly one of the three; after stop() none waits in any, and
+// wait_idle() tells when those that ran have ended.
 #pragma once
 
 #include <cstdint>

@@ -3,10 +3,12 @@
 // case no connection and no scan is left.
 #include "net/server.h"
 
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <latch>
 #include <thread>
 
 #include "net/tokens.h"
@@ -218,6 +220,36 @@ TEST_CASE("server: draining answers what was admitted and refuses what comes lat
   served.server->stop();
   CHECK(client.closed_within(milliseconds(5'000)));
   served.server->stop();
+}
+
+// Lets go of its batch only when everything else of the server has ended.
+class LateDevice final : public Device {
+ public:
+  void run(Batch& batch) noexcept override {
+    began.count_down();
+    while (!batch.stop->cancelled()) std::this_thread::yield();
+    while (server->counters().connections.load() != 0) std::this_thread::yield();
+    for (int i = 0; i < 1'000; ++i) std::this_thread::yield();
+    for (Status& status : batch.statuses) status = Status(StatusCode::cancelled, "stopped");
+    ended.store(true);
+  }
+  const Server* server = nullptr;  // set before the first batch
+  std::latch began{1};
+  std::atomic<bool> ended{false};
+};
+
+TEST_CASE("server: when stopping returns, nothing of it runs on a lane any more", "[server]") {
+  LateDevice device;
+  test::ServedDatabase served({}, "", {}, &device);
+  device.server = &*served.server;
+  served.fill(3);
+  test::WireClient client = served.client();
+  const std::vector<float> vector = {3, 1, 0, 0};
+  client.request({.verb = Verb::search, .id = 1}, search_for(vector, 1));
+  device.began.wait();
+  served.server->stop();
+  CHECK(device.ended.load());
+  CHECK(served.serving->searches().stats().running == 0);
 }
 
 TEST_CASE("server: draining gives up when a client does not read", "[server]") {
