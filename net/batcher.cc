@@ -26,12 +26,13 @@ constexpr int kOldestSeen = 8;
 Duration drain_of(const Group& group, std::uint64_t weight, std::uint64_t works) {
   if (weight == 0) return Duration(0);
   if (group.alone()) {
-    const auto mean = static_cast<std::uint32_t>(weight / works);
-    return group.cost.slow(mean) * static_cast<Duration::rep>(works);
+    const auto each = static_cast<std::uint32_t>(weight / works);
+    return group.cost.careful(each) * static_cast<Duration::rep>(works);
   }
   const std::uint64_t limit = group.cost.batch_limit();
-  Duration sum = group.cost.slow_batch() * static_cast<Duration::rep>(weight / limit);
-  if (weight % limit != 0) sum += group.cost.slow(static_cast<std::uint32_t>(weight % limit));
+  const Duration full = group.cost.careful(group.cost.batch_limit());
+  Duration sum = full * static_cast<Duration::rep>(weight / limit);
+  if (weight % limit != 0) sum += group.cost.careful(static_cast<std::uint32_t>(weight % limit));
   return sum;
 }
 
@@ -107,7 +108,7 @@ Batcher::Wait Batcher::wait_of(Group& group, Priority priority, std::uint32_t we
   const std::size_t c = index_of(priority);
   const CostModel& cost = group.cost;
   Wait wait;
-  wait.own = cost.slow(weight);
+  wait.own = cost.careful(weight);
   wait.queued = drain_[c];
   wait.share = c == 0 ? 1.0 : share(c);
   wait.of_class = c == 0 ? drain_[0] : drain_[c] - drain_[c - 1];
@@ -117,9 +118,12 @@ Batcher::Wait Batcher::wait_of(Group& group, Priority priority, std::uint32_t we
   const std::uint64_t limit = cost.batch_limit();
   const std::uint64_t partial = before % limit;
   if (partial != 0 && partial + weight <= limit) {  // it rides in a batch that forms anyway
-    wait.queued -= cost.slow(static_cast<std::uint32_t>(partial));
-    wait.own = cost.slow(static_cast<std::uint32_t>(partial + weight));
+    wait.queued -= cost.careful(static_cast<std::uint32_t>(partial));
+    wait.own = cost.careful(static_cast<std::uint32_t>(partial + weight));
   }
+  // Where whole batches wait already, others will fill up its own too before its turn comes.
+  if (before >= limit)
+    wait.own = std::max(wait.own, cost.careful(static_cast<std::uint32_t>(limit)));
   if (c == 0) {
     // Lower classes that wait take their reserved share of what goes first.
     double reserved = 0.0;
@@ -368,7 +372,7 @@ void Batcher::fill(Fill& fill, ClassQueue& lead) {
   const auto likely = std::min<std::uint64_t>(group.weight(), limit);
   fill.expected = fill.policy.running + Duration(1);
   if (group.cost.measured()) {
-    fill.expected += group.cost.slow(static_cast<std::uint32_t>(likely));
+    fill.expected += group.cost.careful(static_cast<std::uint32_t>(likely));
   }
   std::array<std::uint32_t, kPriorityCount> reserved{};
   std::uint32_t all_reserved = 0;

@@ -170,7 +170,7 @@ bool Dispatch::State::open_batch(Batch& batch, TimePoint now) {
   if (batch.stop == nullptr || batch.stop->cancelled())
     batch.stop = std::make_shared<CancelToken>();
   share_clock.begin(now);
-  *free = {&batch, &group, group.cost.slow(batch.weight), share_clock.read(now),
+  *free = {&batch, &group, group.cost.careful(batch.weight), share_clock.read(now),
            static_cast<std::uint32_t>(batch.works.size())};
   ++group.running;
   last_group = group.id;
@@ -197,7 +197,7 @@ void Dispatch::State::end_batch(Batch& batch, TimePoint now) {
     });
   }
   if (telling) {
-    group.cost.record(batch.weight, share_clock.read(now) - slot.begun);
+    group.cost.record(batch.weight, share_clock.read(now) - slot.begun, now);
     batcher.cost_changed(group);
   }
   --group.running;

@@ -177,7 +177,7 @@ TEST_CASE("batcher: a work without the time that a batch takes is not begun") {
   Queues queues;
   const auto peer = std::make_shared<Peer>();
   Group& group = queues.batcher.group(1);
-  group.cost.record(1, microseconds(500));
+  group.cost.record(1, microseconds(500), TimePoint{});
   WorkTerms hurried = terms_of(1);
   hurried.deadline = kStart + microseconds(400);
   queues.push(peer, hurried);
@@ -242,7 +242,7 @@ TEST_CASE("batcher: the wait that it predicts counts batches, not works") {
   Queues queues;
   const auto peer = std::make_shared<Peer>();
   Group& group = queues.batcher.group(1);
-  for (int i = 0; i < 8; ++i) group.cost.record(16, microseconds(100));
+  for (int i = 0; i < 8; ++i) group.cost.record(16, microseconds(100), TimePoint{});
   const Duration batch = group.cost.slow_batch();
   const auto wait = [&](std::uint32_t weight) {
     return queues.batcher.wait_of(group, Priority::interactive, weight);

@@ -23,6 +23,7 @@ using std::chrono::milliseconds;
 using test::flood;
 using test::learn;
 using test::Served;
+using test::SimulatedDevice;
 using test::SimulatedService;
 using test::terms_of;
 
@@ -206,7 +207,49 @@ TEST_CASE("dispatch: the load that a reply carries falls and rises with what wai
   service.run_dry();
   REQUIRE_FALSE(done.empty());
   CHECK(done.front().outcome.load.queued == 20);
-  CHECK(service.dispatch().load(*a).level == idle.level);
+  CHECK(service.dispatch().load(*a).level < busy.level);
+}
+
+// Works that are served per second when ten times as many come, in the second half of `length`.
+double rate_under_overload(SimulatedService& service, Duration length, double per_second) {
+  const auto gap = Duration(static_cast<Duration::rep>(1e9 / per_second));
+  const TimePoint begin = service.now();
+  const auto peer = service.dispatch().join();
+  std::uint64_t served = 0;
+  const auto count = [&](const Served& one) {
+    if (one.code == StatusCode::ok && one.finished - begin >= length / 2) ++served;
+  };
+  while (service.now() - begin < length) {
+    static_cast<void>(service.submit(peer, terms_of(1), count));
+    service.run_for(gap);
+  }
+  service.run_dry();
+  return static_cast<double>(served) / std::chrono::duration<double>(length / 2).count();
+}
+
+// The device is slow for a second, as one that shares its processors with something else, while
+// the target stays what it was: then hardly anything is admitted, batches are small, and what
+// large ones cost is never seen again unless predictions find their way back up.
+TEST_CASE("dispatch: after a spell of slowness batches fill again") {
+  const int slower = GENERATE(3, 5, 10, 20);
+  INFO("the device was so many times slower: " << slower);
+  DispatchOptions options;
+  options.batch_max = 128;
+  options.target = milliseconds(60);
+  SimulatedDevice device;
+  device.fixed = milliseconds(6);
+  device.per_weight = microseconds(60);
+  device.spread = 0.2;
+  SimulatedService service(options, device, 1);
+  const double capacity = 128 / (6e-3 + 128 * 60e-6);
+  const double before = rate_under_overload(service, std::chrono::seconds(4), 10 * capacity);
+  CHECK(before > 0.9 * capacity);
+  service.device().fixed *= slower;
+  service.device().per_weight *= slower;
+  static_cast<void>(rate_under_overload(service, std::chrono::seconds(1), 10 * capacity));
+  service.device() = device;
+  const double after = rate_under_overload(service, std::chrono::seconds(10), 10 * capacity);
+  CHECK(after > 0.95 * before);
 }
 
 }  // namespace
