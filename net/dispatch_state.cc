@@ -19,8 +19,9 @@ constexpr Duration kColdTarget = std::chrono::milliseconds(100);
 constexpr int kSlackParts = 2;
 // How much longer a batch that is overdue is taken to last, as a part of its time so far.
 constexpr int kOverdueParts = 4;
-// How much more another connection must have waiting before its newest work gives way.
-constexpr std::uint64_t kFarMore = 4;
+// How much more another connection must have waiting than this one has waiting and running, before
+// its newest work gives way.
+constexpr std::uint64_t kFarMore = 8;
 
 BatcherOptions batcher_options(const DispatchOptions& options) {
   return {options.batch_max, options.first_guess, options.bulk_share, options.background_share};
@@ -117,7 +118,7 @@ std::shared_ptr<Work> Dispatch::State::give_way(const Work& work) {
   const Peer& own = work.peer();
   const std::uint32_t weight = work.terms().weight;
   if (other == nullptr || other == &own) return nullptr;
-  if (other->queued_weight_ < kFarMore * (own.queued_weight_ + weight)) return nullptr;
+  if (other->queued_weight_ < kFarMore * (own.in_flight_weight_ + weight)) return nullptr;
   Work& newest = *other->newest_;
   if (newest.terms_.priority < work.terms().priority) return nullptr;
   if (newest.terms_.weight < weight) return nullptr;
