@@ -47,6 +47,12 @@ constexpr double kTakenBack = 0.75;
 // times of serving later; one that came on loaded replicas after the longest delay.
 constexpr double kAskAgainServices = 2.0;
 
+// With so many calls open at one replica nothing is hedged: what is wrong then is not one of them,
+// and looking at each again and again would take more time than answering them.
+constexpr std::uint32_t kCrowd = 1'024;
+// So many of those sent before a copy are looked at; beyond, the share that is open stands for all.
+constexpr std::ptrdiff_t kAheadSeen = 256;
+
 // One service of a stalled replica says more of the stall than of services.
 constexpr double kHeardMeans = 10.0;
 
@@ -80,10 +86,14 @@ HedgePolicy::HedgePolicy(const HedgePolicyOptions& options)
 
 std::uint64_t HedgePolicy::ahead_of(const HedgedCall::Copy& copy) const {
   const Replica& replica = replicas_[copy.replica];
+  const auto before = static_cast<std::ptrdiff_t>(copy.number - replica.first_open);
+  if (before > kAheadSeen) {
+    const double open = replica.open_count / static_cast<double>(replica.open.size());
+    return static_cast<std::uint64_t>(open * static_cast<double>(before));
+  }
   const auto begin = replica.open.begin();
-  const auto end = begin + static_cast<std::ptrdiff_t>(copy.number - replica.first_open);
-  return static_cast<std::uint64_t>(
-      std::count_if(begin, end, [](const std::optional<TimePoint>& sent) { return !!sent; }));
+  return static_cast<std::uint64_t>(std::count_if(
+      begin, begin + before, [](const std::optional<TimePoint>& sent) { return !!sent; }));
 }
 
 double HedgePolicy::usual_us(const Replica& replica) {
@@ -227,6 +237,11 @@ TimePoint HedgePolicy::due(const HedgedCall& call, TimePoint now) const {
 std::optional<std::uint32_t> HedgePolicy::hedge(HedgedCall& call, TimePoint now) {
   call.hedge_at.reset();
   if (!call.hedgeable || call.copy_count != 1 || !call.copies[0].open) return std::nullopt;
+  if (replicas_[call.copies[0].replica].open_count > kCrowd) {
+    hold_back(call, stats_.loaded);
+    call.hedge_at = now + options_.delay_max;
+    return std::nullopt;
+  }
   const TimePoint due_at = due(call, now);
   if (now < due_at) {
     call.hedge_at = std::min(due_at, next_look(call, now));

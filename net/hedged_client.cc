@@ -27,6 +27,7 @@ constexpr double kBudgetMax = 0.5;
 // Kinds of calls that differ in cost: few or many answers, with or without a filter.
 constexpr std::uint32_t kCostClasses = 4;
 constexpr std::uint32_t kManyAnswers = 64;
+constexpr std::uint32_t kLooksInARow = 64;  // at calls whose time has come, under one lock
 
 std::uint32_t cost_class_of(std::span<const Query> queries, const SearchOptions& options) {
   std::uint64_t answers = 0;
@@ -252,7 +253,15 @@ struct HedgedClient::State {
   // The timer thread: at each due moment asks the policy, and sends the second copy.
   void run() {
     std::unique_lock lock(mutex);
+    std::uint32_t looks = 0;  // since the lock was last let go
     while (!stopping) {
+      if (++looks > kLooksInARow) {  // answers want it too
+        looks = 0;
+        lock.unlock();
+        std::this_thread::yield();
+        lock.lock();
+        continue;
+      }
       if (timers.empty()) {
         wake.wait(lock);
         continue;

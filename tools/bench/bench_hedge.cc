@@ -183,7 +183,9 @@ void run(int argc, char** argv) {
   Settings settings;
   CLI::App app("Hedged against unhedged calls, on replicas that stall");
   add_common_flags(app, settings.common);
-  app.add_option("--loads", settings.loads, "shares of what the replicas can do")->delimiter(',');
+  app.add_option("--loads", settings.loads, "shares of what the replicas can do")
+      ->delimiter(',')
+      ->check(CLI::Range(0.01, 1.5));
   app.add_option("--seeds", settings.seeds, "runs per case")->check(CLI::Range(1, 1000));
   app.add_option("--calls", settings.calls, "calls per run")->check(CLI::Range(100, 10'000'000));
   app.add_option("--seconds", settings.seconds, "of each run with real servers")

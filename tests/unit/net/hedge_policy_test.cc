@@ -267,6 +267,28 @@ TEST_CASE("hedge policy: a copy taken back before it ran gives back most of its 
   CHECK_FALSE(policy.retry(call, at_us(now + 5'300)).has_value());
 }
 
+TEST_CASE("hedge policy: in a crowd nothing is hedged, and nobody asks often") {
+  HedgePolicy policy(three());
+  const std::int64_t now = teach(policy);
+  std::vector<HedgedCall> calls;
+  for (int i = 0; i < 4'000; ++i) calls.push_back(policy.begin(at_us(now + i), 0, true));
+  const std::uint64_t held_back = policy.stats().loaded;
+  const TimePoint late = at_us(now + 1'000'000);
+  for (HedgedCall& call : calls) {
+    CHECK_FALSE(policy.hedge(call, late).has_value());
+    REQUIRE(call.hedge_at.has_value());
+    CHECK(*call.hedge_at >= late + HedgePolicyOptions().delay_max);
+  }
+  CHECK(policy.stats().loaded == held_back + calls.size());
+  // When most are answered the last one counts again.
+  TimePoint done = late;
+  for (std::size_t i = 0; i + 1 < calls.size(); ++i) {
+    done += microseconds(1);
+    policy.answered(calls[i], 0, done, {microseconds(0), microseconds(900), 1.0});
+  }
+  CHECK(ask_until_hedged(policy, calls.back(), done).has_value());
+}
+
 TEST_CASE("hedge policy: a late call asks again when no other replica was any better") {
   HedgePolicyOptions options = three();
   options.replicas = 2;
