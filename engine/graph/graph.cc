@@ -8,38 +8,32 @@
 
 namespace vecserve::engine {
 
-Graph::Chunk::Chunk(std::uint32_t record_bytes)
-    : records(std::size_t{kChunkNodes} * record_bytes, AlignedBuffer::Use::full),
-      links(kChunkNodes * sizeof(Links), AlignedBuffer::Use::full),
-      slots(std::make_unique<std::atomic<std::uint64_t>[]>(kChunkNodes)),
-      parents(std::make_unique<std::atomic<std::uint32_t>[]>(kChunkNodes)),
-      states(std::make_unique<std::atomic<NodeState>[]>(kChunkNodes)) {
-  auto* const lists = reinterpret_cast<Links*>(links.data());
-  for (std::uint32_t i = 0; i < kChunkNodes; ++i) {
-    new (lists + i) Links;
-    for (auto& link : lists[i]) link.store(kNoNode, std::memory_order_relaxed);
-  }
-}
-
 Graph::Graph(std::shared_ptr<const CodeAxes> axes)
     : axes_(std::move(axes)),
       record_bytes_(axes_->record_bytes()),
-      chunks_(std::make_unique<std::atomic<Chunk*>[]>(kChunks)),
+      links_at_(std::size_t{kChunkNodes} * record_bytes_),
+      slots_at_(links_at_ + kChunkNodes * sizeof(Links)),
+      parents_at_(slots_at_ + kChunkNodes * sizeof(Slot)),
+      states_at_(parents_at_ + kChunkNodes * sizeof(Parent)),
+      places_(kChunks * sizeof(ChunkPlace)),
       locks_(std::make_unique<std::mutex[]>(kLocks)) {
   for (auto& entry : entries_) entry.store(kNoNode, std::memory_order_relaxed);
 }
 
-Graph::~Graph() {
-  for (std::uint32_t i = 0; i < kChunks; ++i) delete chunks_[i].load(std::memory_order_acquire);
-}
-
 void Graph::add_chunk(std::uint32_t index) {
-  auto chunk = std::make_unique<Chunk>(record_bytes_);
-  bytes_.fetch_add(chunk->records.size() + chunk->links.size() +
-                       std::size_t{kChunkNodes} *
-                           (sizeof(std::uint64_t) + sizeof(std::uint32_t) + sizeof(NodeState)),
-                   std::memory_order_relaxed);
-  chunks_[index].store(chunk.release(), std::memory_order_release);
+  AlignedBuffer chunk(states_at_ + kChunkNodes * sizeof(State), AlignedBuffer::Use::full);
+  std::byte* const memory = chunk.data();
+  for (std::uint32_t i = 0; i < kChunkNodes; ++i) {
+    auto* const links = new (memory + links_at_ + i * sizeof(Links)) Links;
+    for (auto& link : *links) link.store(kNoNode, std::memory_order_relaxed);
+    new (memory + slots_at_ + i * sizeof(Slot)) Slot(0);
+    new (memory + parents_at_ + i * sizeof(Parent)) Parent(kNoNode);
+    new (memory + states_at_ + i * sizeof(State)) State(NodeState::unused);
+  }
+  chunks_.push_back(std::move(chunk));
+  bytes_.fetch_add(chunks_.back().size(), std::memory_order_relaxed);
+  auto* const place = places_.data() + index * sizeof(ChunkPlace);
+  (new (place) ChunkPlace)->store(memory, std::memory_order_release);
 }
 
 std::uint32_t Graph::take_node(std::uint64_t slot) {
@@ -56,16 +50,14 @@ std::uint32_t Graph::take_node(std::uint64_t slot) {
       nodes_.store(node + 1, std::memory_order_release);
     }
   }
-  Chunk& chunk = chunk_of(node);
-  chunk.slots[node % kChunkNodes].store(slot, std::memory_order_relaxed);
-  chunk.parents[node % kChunkNodes].store(kNoNode, std::memory_order_relaxed);
+  at<Slot>(node, slots_at_)->store(slot, std::memory_order_relaxed);
+  set_parent(node, kNoNode);
   set_state(node, NodeState::live);
   return node;
 }
 
 void Graph::set_state(std::uint32_t node, NodeState state) {
-  auto& mine = chunk_of(node).states[node % kChunkNodes];
-  const NodeState before = mine.exchange(state, std::memory_order_relaxed);
+  const NodeState before = at<State>(node, states_at_)->exchange(state, std::memory_order_relaxed);
   if (before != NodeState::live && state == NodeState::live) {
     live_.fetch_add(1, std::memory_order_relaxed);
   } else if (before == NodeState::live && state != NodeState::live) {

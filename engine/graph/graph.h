@@ -48,7 +48,6 @@ enum class NodeState : std::uint8_t { unused, live, dying };
 class Graph {
  public:
   explicit Graph(std::shared_ptr<const CodeAxes> axes);
-  ~Graph();
   Graph(const Graph&) = delete;
   Graph& operator=(const Graph&) = delete;
 
@@ -64,18 +63,15 @@ class Graph {
   // -- Any thread, while it is Reading, for nodes that it found; the writers ----------------------
 
   [[nodiscard]] const std::uint8_t* record(std::uint32_t node) const {
-    const Chunk& chunk = chunk_of(node);
-    return reinterpret_cast<const std::uint8_t*>(chunk.records.data()) +
+    return reinterpret_cast<const std::uint8_t*>(chunk_of(node)) +
            std::size_t{node % kChunkNodes} * record_bytes_;
   }
-  [[nodiscard]] const Links& links(std::uint32_t node) const {
-    return reinterpret_cast<const Links*>(chunk_of(node).links.data())[node % kChunkNodes];
-  }
+  [[nodiscard]] const Links& links(std::uint32_t node) const { return *at<Links>(node, links_at_); }
   [[nodiscard]] std::uint64_t slot(std::uint32_t node) const {
-    return chunk_of(node).slots[node % kChunkNodes].load(std::memory_order_relaxed);
+    return at<Slot>(node, slots_at_)->load(std::memory_order_relaxed);
   }
   [[nodiscard]] NodeState state(std::uint32_t node) const {
-    return chunk_of(node).states[node % kChunkNodes].load(std::memory_order_relaxed);
+    return at<State>(node, states_at_)->load(std::memory_order_relaxed);
   }
   // Where walks begin; kNoNode where there is none. The first is the root.
   [[nodiscard]] std::uint32_t entry(std::uint32_t i) const {
@@ -103,41 +99,50 @@ class Graph {
   // Guards the list of a node, and the parents of its children, among the writers.
   [[nodiscard]] std::mutex& lock_of(std::uint32_t node) const { return locks_[node % kLocks]; }
   [[nodiscard]] std::uint32_t parent(std::uint32_t node) const {
-    return chunk_of(node).parents[node % kChunkNodes].load(std::memory_order_relaxed);
+    return at<Parent>(node, parents_at_)->load(std::memory_order_relaxed);
   }
   void set_parent(std::uint32_t node, std::uint32_t parent) {
-    chunk_of(node).parents[node % kChunkNodes].store(parent, std::memory_order_relaxed);
+    at<Parent>(node, parents_at_)->store(parent, std::memory_order_relaxed);
   }
 
  private:
-  static constexpr std::uint32_t kChunkNodes = 8'192;
-  static constexpr std::uint32_t kChunks = 32'768;  // a quarter of a thousand million nodes
+  // A step in which the graph grows; small beside the rows of any collection worth a graph.
+  static constexpr std::uint32_t kChunkNodes = 1'024;
+  static constexpr std::uint32_t kChunks = 262'144;  // a quarter of a thousand million nodes
   static constexpr std::uint32_t kLocks = 1'024;
+  using Slot = std::atomic<std::uint64_t>;
+  using Parent = std::atomic<std::uint32_t>;
+  using State = std::atomic<NodeState>;
+  using ChunkPlace = std::atomic<std::byte*>;
 
-  struct Chunk {
-    explicit Chunk(std::uint32_t record_bytes);
-    AlignedBuffer records;
-    AlignedBuffer links;
-    std::unique_ptr<std::atomic<std::uint64_t>[]> slots;
-    std::unique_ptr<std::atomic<std::uint32_t>[]> parents;
-    std::unique_ptr<std::atomic<NodeState>[]> states;
-  };
-
-  [[nodiscard]] Chunk& chunk_of(std::uint32_t node) const {
-    return *chunks_[node / kChunkNodes].load(std::memory_order_acquire);
+  // A chunk is one piece of memory: all its records, then all lists, slots, parents and states. So
+  // that a walk looks up one address for a node and nothing else.
+  [[nodiscard]] std::byte* chunk_of(std::uint32_t node) const {
+    return reinterpret_cast<const ChunkPlace*>(places_.data())[node / kChunkNodes].load(
+        std::memory_order_acquire);
+  }
+  template <typename T>
+  [[nodiscard]] T* at(std::uint32_t node, std::size_t offset) const {
+    return reinterpret_cast<T*>(chunk_of(node) + offset) + node % kChunkNodes;
   }
   void add_chunk(std::uint32_t index);
 
   const std::shared_ptr<const CodeAxes> axes_;
   const std::uint32_t record_bytes_;
-  std::unique_ptr<std::atomic<Chunk*>[]> chunks_;
+  const std::size_t links_at_;
+  const std::size_t slots_at_;
+  const std::size_t parents_at_;
+  const std::size_t states_at_;
+  AlignedBuffer places_;  // of chunks, kChunks of them; pages that are not used cost nothing
   std::array<std::atomic<std::uint32_t>, kEntries> entries_;
   std::atomic<std::uint32_t> nodes_{0};
   std::atomic<std::uint32_t> live_{0};
   std::atomic<std::size_t> bytes_{0};
   std::unique_ptr<std::mutex[]> locks_;
   std::mutex free_mutex_;
-  std::vector<std::uint32_t> free_;  // guarded by free_mutex_
+  // Guarded by free_mutex_.
+  std::vector<std::uint32_t> free_;
+  std::vector<AlignedBuffer> chunks_;
 };
 
 }  // namespace vecserve::engine
