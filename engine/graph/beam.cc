@@ -42,6 +42,11 @@ void MetNodes::clear() {
     table_.resize(kTableMin);
     shift_ = 32 - static_cast<std::uint32_t>(std::countr_zero(kTableMin));
   }
+  // One wide walk must not make all later ones clear what it took.
+  while (table_.size() > kTableMin && std::size_t{count_} * 8 < table_.size()) {
+    table_.resize(table_.size() / 2);
+    ++shift_;
+  }
   std::fill(table_.begin(), table_.end(), 0U);
   count_ = 0;
 }
