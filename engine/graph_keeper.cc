@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <limits>
 #include <new>
 #include <utility>
 #include <vector>
@@ -31,6 +32,18 @@ constexpr std::uint32_t kAloneNodes = 1'000;
 constexpr std::uint32_t kRepairNodes = 512;
 // Nodes of which the rows may be dead before a sweep begins: one in fifty.
 constexpr std::uint64_t kDeadShare = 50;
+// A round over all nodes for those that walks do not find, at 20 us each: when one in eight has
+// changed, or one in a thousand and there was nothing else to do for so many passes. And nodes of
+// one step.
+constexpr std::uint64_t kStrayShare = 8;
+constexpr std::uint64_t kStrayIdleShare = 1'024;
+constexpr std::uint32_t kStrayIdlePasses = 20;
+constexpr std::uint32_t kStrayNodes = 256;
+// While a sweep is on its way so many rows are linked at most, a part of the nodes: the nodes of
+// dead rows come free at its end, and a graph that grew instead would never shrink again. The rows
+// that wait meanwhile are scanned, and writers wait when they are too many.
+constexpr std::uint32_t kLinkedInSweepShare = 48;
+constexpr std::uint32_t kLinkedInSweepMin = 32;
 // A copy is written when a quarter has changed since the last: what a crash costs is to link that
 // much again, and what copies cost is a few times what the rows cost.
 constexpr std::uint64_t kSaveShare = 4;
@@ -108,9 +121,13 @@ class Pass {
     const bool saved = save();
     const bool repaired = keeping_.saving == nullptr && repair();
     spread();
-    if (linked || saved || repaired) return true;
+    if (linked || saved || repaired) {
+      keeping_.idle_passes = 0;
+      return true;
+    }
     const Result<bool> measured = keep_effort(core_, *graph_, stopping_);
     if (!measured.ok() || *measured) return measured;
+    if (look_for_strays()) return true;
     return save_due() && begin_saving();
   }
 
@@ -160,6 +177,7 @@ class Pass {
     keeping_ = {};
     keeping_.looked = true;
     keeping_.repair = std::make_unique<Repair>(*graph_);
+    keeping_.strays = std::make_unique<Strays>(*graph_);
   }
 
   bool save() {
@@ -256,11 +274,20 @@ class Pass {
     return block;
   }
 
+  // Rows that may be linked before a sweep that is on its way has ended.
+  [[nodiscard]] std::uint32_t room() const {
+    if (!keeping_.repair->busy()) return std::numeric_limits<std::uint32_t>::max();
+    const std::uint32_t most = std::max(graph_->live() / kLinkedInSweepShare, kLinkedInSweepMin);
+    return most - std::min(most, keeping_.linked_in_sweep);
+  }
+
   bool link() {
     const bool alone = graph_->live() < kAloneNodes || threads_ == 1;
     const std::uint32_t threads = alone ? 1 : threads_;
+    const std::uint32_t most = std::min(alone ? kSliceRows : kSliceRowsEach * threads, room());
+    if (most == 0) return false;
     std::vector<Due> due;
-    const std::uint64_t to = gather(due, alone ? kSliceRows : kSliceRowsEach * threads);
+    const std::uint64_t to = gather(due, most);
     if (to == graph_->watermark.load(std::memory_order_relaxed)) return false;
     while (keeping_.linkers.size() < threads) {
       keeping_.linkers.push_back(std::make_unique<Linker>(*graph_));
@@ -281,6 +308,8 @@ class Pass {
     });
     if (failed.load(std::memory_order_relaxed)) throw std::bad_alloc();
     keeping_.changed += due.size();
+    keeping_.strayed += due.size();
+    keeping_.linked_in_sweep += static_cast<std::uint32_t>(due.size());
     graph_->watermark.store(to, std::memory_order_release);
     state_.set_tail(rows_from(*rows_, to));
     return true;
@@ -295,6 +324,7 @@ class Pass {
       const std::uint64_t nodes = graph_->live();
       if (nodes <= alive || (nodes - alive) * kDeadShare < nodes) return false;
       repair.begin([this](std::uint64_t slot) { return rows_->find(slot).has_value(); }, false);
+      keeping_.linked_in_sweep = 0;
       if (repair.busy()) {
         // Entries that are dying were taken away: walks need others at once, and again afterwards.
         spread_entries(*graph_);
@@ -308,8 +338,25 @@ class Pass {
     Repair& repair = *keeping_.repair;
     const std::uint32_t dying = repair.dying();
     const bool more = repair.step(kRepairNodes);
-    if (!repair.busy()) keeping_.changed += dying;
+    if (!repair.busy()) {
+      keeping_.changed += dying;
+      keeping_.strayed += dying;
+    }
     return more;
+  }
+
+  // When nothing else is to be done, and enough has changed since the last round.
+  bool look_for_strays() {
+    Strays& strays = *keeping_.strays;
+    if (!strays.busy()) {
+      const bool idle = ++keeping_.idle_passes >= kStrayIdlePasses;
+      const std::uint64_t share = idle ? kStrayIdleShare : kStrayShare;
+      if (keeping_.strayed == 0 || keeping_.strayed * share < graph_->live()) return false;
+      keeping_.strayed = 0;
+      strays.begin();
+    }
+    strays.step(kStrayNodes);
+    return true;
   }
 
   void spread() {

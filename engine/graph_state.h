@@ -16,6 +16,7 @@
 
 #include "engine/graph/graph.h"
 #include "engine/graph/repair.h"
+#include "engine/graph/strays.h"
 
 namespace vecserve::engine {
 
@@ -32,7 +33,7 @@ struct EffortPoint {
 class EffortCurve {
  public:
   explicit EffortCurve(std::vector<EffortPoint> points) : points_(std::move(points)) {}
-  // The least beam for this recall of k rows, as far as is known; at least k.
+  // The least beam for this recall of k rows and a little more, as far as is known; at least k.
   [[nodiscard]] std::uint32_t ef_for(double recall, std::uint32_t k) const;
   // What recall a beam gives.
   [[nodiscard]] double recall_of(std::uint32_t ef, std::uint32_t k) const;
@@ -82,11 +83,15 @@ class GraphState {
   // -- Whoever runs a pass of the keeper, one at a time -------------------------------------------
   struct Keeping {
     std::unique_ptr<Repair> repair;
+    std::unique_ptr<Strays> strays;
+    std::uint64_t strayed = 0;      // rows linked and nodes freed since its last round
+    std::uint32_t idle_passes = 0;  // one after the other, without anything to link, save or repair
     std::vector<std::unique_ptr<Linker>> linkers;
-    std::uint32_t spread_at = 0;       // live nodes that there were when entries were spread
-    std::uint64_t measured_at = 0;     // queries seen when effort was measured
-    std::uint32_t measured_nodes = 0;  // and live nodes
-    bool from_queries = false;         // measured with queries, not with rows
+    std::uint32_t linked_in_sweep = 0;  // rows, since the repair last began
+    std::uint32_t spread_at = 0;        // live nodes that there were when entries were spread
+    std::uint64_t measured_at = 0;      // queries seen when effort was measured
+    std::uint32_t measured_nodes = 0;   // and live nodes
+    bool from_queries = false;          // measured with queries, not with rows
     // The copy in the store's cache; see graph_cache.
     bool looked = false;  // whether there was one when the collection was opened
     std::shared_ptr<GraphRestore> restoring;

@@ -248,6 +248,37 @@ void Linker::find_parent(std::uint32_t node) {
   VECSERVE_CHECK(find_parent_in_tree(node));
 }
 
+void Linker::unmark(std::uint32_t parent, std::uint32_t child) {
+  const std::lock_guard lock(graph_.lock_of(parent));
+  for (auto& link : graph_.mutable_links(parent)) {
+    if (link.load(std::memory_order_relaxed) == (child | kTreeEdge)) {
+      link.store(child, std::memory_order_release);
+    }
+  }
+}
+
+bool Linker::bring_near(std::uint32_t node) {
+  const std::uint32_t before = graph_.parent(node);
+  if (before == kNoNode) return false;  // the root, where every walk begins
+  probe_node(node);
+  beam_.walk(graph_, probe_, {kOwnBeam, UINT32_MAX});
+  measure({&node, 1}, choice_);
+  for (const Near& near : beam_.found()) {
+    if (near.node == node) return false;
+  }
+  // Of rows that are all the same a walk finds some, and those are as good.
+  const std::span<const Near> found = beam_.found();
+  if (!found.empty() && square_ + found.back().score <= choice_.front().score) return false;
+  for (const Near& near : found) {
+    // One that is below the node depends on it, one that is its parent has the edge already.
+    if (near.node == before || graph_.state(near.node) != NodeState::live) continue;
+    if (is_below(near.node, node) || !adopt(near.node, node)) continue;
+    unmark(before, node);
+    return true;
+  }
+  return false;
+}
+
 // Down from the root, another way each time, to the first with room: a leaf has, and a tree has
 // fewer edges than nodes. Not below the node itself, nor along edges whose child has moved.
 bool Linker::find_parent_in_tree(std::uint32_t node) {

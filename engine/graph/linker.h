@@ -15,6 +15,7 @@
 namespace vecserve::engine {
 
 inline constexpr std::uint32_t kLinkBeam = 96;  // nodes that a new one chooses from
+inline constexpr std::uint32_t kOwnBeam = 10;   // of a walk that must find the node it is for
 
 class Linker {
  public:
@@ -31,6 +32,10 @@ class Linker {
   void relink(std::uint32_t node, std::vector<std::uint32_t>& pool);
   // A new parent for a node, which may be near it but not below it; the nearest with room.
   void find_parent(std::uint32_t node);
+  // When a walk of kOwnBeam to the node does not find it: hangs it below the nearest with room that
+  // the walk did find, and returns true. The parent of before keeps its edge, as one of many.
+  bool bring_near(std::uint32_t node);
+  void unmark(std::uint32_t parent, std::uint32_t child);
   // Makes the edge from one node to another a marked one; false when the parent has no room.
   bool adopt(std::uint32_t parent, std::uint32_t child);
 

@@ -45,24 +45,13 @@ bool Repair::move_root() {
   const std::uint32_t nodes = graph_.nodes();
   for (std::uint32_t node = 0; node < nodes; ++node) {
     if (graph_.state(node) != NodeState::live || !linker_.adopt(node, root)) continue;
-    unmark(node);
+    // Its parent keeps its edge to it, as one of many.
+    if (graph_.parent(node) != kNoNode) linker_.unmark(graph_.parent(node), node);
     graph_.set_parent(node, kNoNode);
     graph_.set_entry(0, node);
     return true;
   }
   return false;
-}
-
-// The parent of a node keeps its edge to it, as one of many.
-void Repair::unmark(std::uint32_t node) {
-  const std::uint32_t parent = graph_.parent(node);
-  if (parent == kNoNode) return;
-  const std::lock_guard lock(graph_.lock_of(parent));
-  for (auto& link : graph_.mutable_links(parent)) {
-    if (link.load(std::memory_order_relaxed) == (node | kTreeEdge)) {
-      link.store(node, std::memory_order_release);
-    }
-  }
 }
 
 void Repair::replace_entries() {

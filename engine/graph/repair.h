@@ -32,7 +32,6 @@ class Repair {
   enum class Stage { idle, parents, lists, waiting };
 
   bool move_root();
-  void unmark(std::uint32_t node);
   void replace_entries();
   void give_parents(std::uint32_t node);
   void mend(std::uint32_t node);

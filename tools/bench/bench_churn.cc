@@ -83,8 +83,8 @@ class Store {
       const CollectionStats now = stats();
       if (now.graph_measured && now.rows_unlinked == 0 &&
           now.rows_linked < now.rows + now.rows / 40 + 64) {
-        // A sweep of dead nodes that has begun is over by then.
-        std::this_thread::sleep_for(std::chrono::milliseconds(500));
+        // A sweep of dead nodes that has begun, or a round for strays, is over by then.
+        std::this_thread::sleep_for(std::chrono::milliseconds(1'500));
         return;
       }
       std::this_thread::sleep_for(std::chrono::milliseconds(2));
