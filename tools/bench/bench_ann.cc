@@ -3,14 +3,15 @@
 // k 10, one query at a time, one and two threads of building).
 //   --data NAME --metric l2 --k 10 --ef 10,20,40 --targets 0.9,0.95,0.99 --threads 1,2
 //   --filter-share 0.5,0.1,0.01,0.001 --queries 1000 --rows N --dim D --folder F
-//   --rounds 3 --seconds 0.3 --planes automatic
+//   --filter-target 0.95 --rounds 3 --seconds 0.3 --planes automatic
 //   --serve: after loading, read lines "K BATCH SECONDS" and "ef VALUE", answer as bench_exact does
 // Columns: way, "ef", "target" or "exact"; ef, or the target that was asked for; recall, share of
 // the true neighbours that were found; told, what the replies expected it to be; qps, of the best
 // round; p50_us and p99_us; nodes, codes looked at per query; build_s, from the wish to the last
 // row linked, on `threads` threads; memory_mib, of vectors, planes and graph, and memory_ratio,
-// that by the bytes of the f32 vectors; filter_share. A filtered line of the way "exact" is the
-// scan of the same filter.
+// that by the bytes of the f32 vectors, of which vectors_mib, coarse_mib, sketch_mib and graph_mib
+// are the parts; filter_share; plan, "walk" or "scan", what the planner chose. A filtered line of
+// the way "exact" is the scan of the same filter.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -36,6 +37,7 @@ struct Flags {
   std::vector<double> targets = {0.9, 0.95, 0.99, 0.999};
   std::vector<std::uint32_t> threads = {1, 2};
   std::vector<double> shares;
+  double filter_target = 0.95;
   std::string planes = "automatic";
   std::uint32_t rounds = 3;
   double seconds = 0.3;
@@ -113,7 +115,11 @@ void report_case(Report& report, const Subject& subject, const Built& built, con
               {"p99_us", percentile(figures.latencies_us, 0.99)},
               {"nodes", figures.share(figures.reads.graph)},
               {"backend", figures.backend},
+              {"plan", figures.backend.starts_with("graph/") ? "walk" : "scan"},
               {"build_s", built.seconds},
+              {"vectors_mib", static_cast<double>(stats.vector_bytes) / (1 << 20)},
+              {"coarse_mib", static_cast<double>(stats.coarse_bytes) / (1 << 20)},
+              {"sketch_mib", static_cast<double>(stats.sketch_bytes) / (1 << 20)},
               {"graph_mib", static_cast<double>(stats.graph_bytes) / (1 << 20)},
               {"memory_mib", memory / (1 << 20)},
               {"memory_ratio", memory / raw}});
@@ -150,7 +156,7 @@ void run_subject(Report& report, const Dataset& data, const Flags& flags, std::u
   for (const double share : flags.shares) {
     const Truth few =
         truth_of(data, flags, static_cast<std::uint32_t>(std::lround(share * kBuckets)));
-    run_case(report, subject, built, few, flags, {"target", 0.97, share});
+    run_case(report, subject, built, few, flags, {"target", flags.filter_target, share});
     run_case(report, subject, built, few, flags, {"exact", 1.0, share});
   }
 }
@@ -220,6 +226,8 @@ void add_flags(CLI::App& app, Flags& flags) {
   app.add_option("--filter-share", flags.shares, "shares of the rows that filters keep")
       ->delimiter(',')
       ->check(CLI::Range(0.001, 1.0));
+  app.add_option("--filter-target", flags.filter_target, "recall target of filtered searches")
+      ->check(CLI::Range(0.01, 0.9999));
   app.add_option("--planes", flags.planes, "automatic, full, coarse, sketch")
       ->check(CLI::IsMember({"automatic", "full", "coarse", "sketch"}));
   app.add_option("--rounds", flags.rounds)->check(CLI::Range(1, 1000));

@@ -13,14 +13,25 @@ using namespace vecserve::engine;
 TEST_CASE("effort: the least beam on the line between the measured ones, at least k") {
   const EffortCurve curve({{10, 0.8}, {20, 0.9}, {40, 1.0}});
   CHECK(curve.ef_for(0.5, 10) == 10);
-  CHECK(curve.ef_for(0.8, 10) == 10);
-  CHECK(curve.ef_for(0.85, 10) == 15);
-  CHECK(curve.ef_for(0.9, 10) == 20);
-  CHECK(curve.ef_for(0.95, 10) == 30);
-  CHECK(curve.ef_for(0.85, 1) == 15);
-  CHECK(curve.ef_for(0.85, 100) == 107);  // 15 * 10^0.85, rounded up
+  CHECK(curve.ef_for(0.75, 10) == 10);
+  // For 0.85 with caution: 0.8725.
+  CHECK(curve.ef_for(0.85, 10) == 18);
+  CHECK(curve.ef_for(0.91, 10) == 25);
+  CHECK(curve.ef_for(0.95, 10) == 32);
+  CHECK(curve.ef_for(0.85, 1) == 18);
+  CHECK(curve.ef_for(0.85, 100) == 123);  // 17.25 * 10^0.85, rounded up
   CHECK(curve.ef_for(0.5, 5'000) == 5'000);
   CHECK(EffortCurve({{10, 0.6}, {20, 0.7}}).ef_for(0.99, 10) == 20);
+}
+
+TEST_CASE("effort: what is aimed for is a little above the target, and never above 1") {
+  const EffortCurve curve({{10, 0.8}, {20, 0.9}, {40, 0.99}, {1'000, 0.9999}});
+  for (const double target : {0.8, 0.85, 0.9, 0.95, 0.99, 0.999}) {
+    CAPTURE(target);
+    const double told = curve.recall_of(curve.ef_for(target, 10), 10);
+    CHECK(told >= target + 0.1 * (1.0 - target));
+    CHECK(told <= target + 0.5 * (1.0 - target));
+  }
 }
 
 TEST_CASE("effort: the recall of a beam is on the same line") {

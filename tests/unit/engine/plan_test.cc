@@ -74,4 +74,21 @@ TEST_CASE("plan: a filter is walked through while enough rows match", "[engine]"
   CHECK_FALSE(graph_plan(1'000'000, 0, 0, 50).walk);
 }
 
+TEST_CASE("plan: a filtered walk costs what it takes to leave what does not match") {
+  // Vectors of 3,136 bytes, a beam of 20: half of 60,000 is walked, a tenth of them scanned.
+  CHECK(graph_plan(60'000, 0, 30'000, 20).walk);
+  CHECK_FALSE(graph_plan(60'000, 0, 6'000, 20).walk);
+  CHECK_FALSE(graph_plan(60'000, 0, 600, 20).walk);
+  CHECK_FALSE(graph_plan(60'000, 0, 60, 20).walk);
+  // Of ten million a tenth is worth a walk, a thousandth is not.
+  CHECK(graph_plan(10'000'000, 0, 1'000'000, 20).walk);
+  CHECK_FALSE(graph_plan(10'000'000, 0, 10'000, 20).walk);
+  // A wider beam takes longer, the scan does not.
+  CHECK_FALSE(graph_plan(60'000, 0, 30'000, 400).walk);
+  // The walk is given up when it takes as long as both ways together would.
+  const GraphPlan plan = graph_plan(60'000, 0, 30'000, 20);
+  CHECK(plan.steps_max >= 12 + 20 * 2);
+  CHECK(plan.steps_max < 2'000);
+}
+
 }  // namespace
