@@ -48,10 +48,9 @@ Dataset find_dataset(const DatasetRequest& request) {
     return from_two_files(read_idx_gz(folder + "train-images-idx3-ubyte.gz"),
                           read_idx_gz(folder + "t10k-images-idx3-ubyte.gz"), request);
   }
-  if (name == "text") {
-    const std::string folder = request.folder + "/data/";
-    return from_two_files(read_npy(folder + "text_rows.npy"), read_npy(folder + "text_queries.npy"),
-                          request);
+  if (name == "text" || name == "sift") {
+    const std::string stem = request.folder + "/data/" + name;
+    return from_two_files(read_npy(stem + "_rows.npy"), read_npy(stem + "_queries.npy"), request);
   }
   if (name.ends_with(".npy")) return from_one_file(read_npy(name), request);
   if (name.ends_with(".fvecs")) return from_one_file(read_fvecs(name), request);

@@ -31,6 +31,7 @@ struct Dataset {
 struct DatasetRequest {
   // fashion-mnist: Debian's package dataset-fashion-mnist, 60,000 x 784.
   // text: tf-idf and SVD of package descriptions, about 63,000 x 256 (data/make_text.py).
+  // sift: descriptors of packaged photographs, 1,000,000 x 128 (data/make_sift.py).
   // unit768, unit384 (any unitN): random unit vectors, 200,000 rows: the worst case of a cascade.
   // gaussian: independent normal coordinates, 100,000 x 128.
   // clusters: a mixture of 200 narrow normals around random centres, 100,000 x 128.
