@@ -39,6 +39,7 @@ constexpr std::uint64_t kStrayShare = 8;
 constexpr std::uint64_t kStrayIdleShare = 1'024;
 constexpr std::uint32_t kStrayIdlePasses = 20;
 constexpr std::uint32_t kStrayNodes = 256;
+constexpr std::uint32_t kStrayRounds = 3;  // one after the other, while each finds some
 // While a sweep is on its way so many rows are linked at most, a part of the nodes: the nodes of
 // dead rows come free at its end, and a graph that grew instead would never shrink again. The rows
 // that wait meanwhile are scanned, and writers wait when they are too many.
@@ -353,9 +354,12 @@ class Pass {
       const std::uint64_t share = idle ? kStrayIdleShare : kStrayShare;
       if (keeping_.strayed == 0 || keeping_.strayed * share < graph_->live()) return false;
       keeping_.strayed = 0;
+      keeping_.stray_rounds = 0;
       strays.begin();
     }
-    strays.step(kStrayNodes);
+    // An edge that one node got may be one that another lost.
+    const bool more = strays.step(kStrayNodes);
+    if (!more && strays.found() != 0 && ++keeping_.stray_rounds < kStrayRounds) strays.begin();
     return true;
   }
 

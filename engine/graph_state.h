@@ -84,7 +84,8 @@ class GraphState {
   struct Keeping {
     std::unique_ptr<Repair> repair;
     std::unique_ptr<Strays> strays;
-    std::uint64_t strayed = 0;      // rows linked and nodes freed since its last round
+    std::uint64_t strayed = 0;       // rows linked and nodes freed since its last round
+    std::uint32_t stray_rounds = 0;  // that followed it at once
     std::uint32_t idle_passes = 0;  // one after the other, without anything to link, save or repair
     std::vector<std::unique_ptr<Linker>> linkers;
     std::uint32_t linked_in_sweep = 0;  // rows, since the repair last began

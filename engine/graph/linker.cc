@@ -19,6 +19,9 @@ constexpr float kDetour = 1.44f;
 // A list begins with room for those that will point back; one that overflows is cut to this.
 constexpr std::uint32_t kChosenMax = 24;
 
+// Nearest first, of those beyond neighbours that have died.
+constexpr std::size_t kReplacementsTried = 8;
+
 bool nearer(const Near& a, const Near& b) {
   return a.score < b.score;
 }
@@ -230,6 +233,58 @@ void Linker::relink(std::uint32_t node, std::vector<std::uint32_t>& pool) {
   }
   // Of those that named it some have died.
   for (const std::uint32_t neighbour : chosen) point_back(neighbour & kNodeMask, node);
+}
+
+bool Linker::is_led_to(const Near& candidate, std::span<const std::uint32_t> nodes) {
+  auto* const codes = reinterpret_cast<std::int8_t*>(codes_.data()) + graph_.axes().record_bytes();
+  GraphProbe probe;
+  const float square = graph_.axes().make_probe(graph_.record(candidate.node), codes, probe);
+  records_.clear();
+  for (const std::uint32_t node : nodes) records_.push_back(graph_.record(node & kNodeMask));
+  scores_.resize(records_.size());
+  graph_.kernels().score(probe, records_.data(), static_cast<std::uint32_t>(records_.size()),
+                         scores_.data());
+  return std::any_of(scores_.begin(), scores_.end(), [&](float score) {
+    return kDetour * std::max(0.0f, square + score) <= candidate.score;
+  });
+}
+
+void Linker::replace(std::uint32_t node, std::span<const std::uint32_t> dying) {
+  probe_node(node);
+  chosen_.clear();
+  for (const auto& link : graph_.links(node)) {
+    const std::uint32_t value = link.load(std::memory_order_relaxed);
+    if (value != kNoNode && graph_.state(value & kNodeMask) == NodeState::live) {
+      chosen_.push_back(value);
+    }
+  }
+  std::vector<std::uint32_t> beyond;
+  for (const std::uint32_t gone : dying) {
+    for (const auto& link : graph_.links(gone)) {
+      const std::uint32_t value = link.load(std::memory_order_relaxed);
+      const std::uint32_t other = value & kNodeMask;
+      if (value == kNoNode || other == node || graph_.state(other) != NodeState::live) continue;
+      const bool there = std::any_of(chosen_.begin(), chosen_.end(), [other](std::uint32_t kept) {
+        return (kept & kNodeMask) == other;
+      });
+      if (!there) beyond.push_back(other);
+    }
+  }
+  std::sort(beyond.begin(), beyond.end());
+  beyond.erase(std::unique(beyond.begin(), beyond.end()), beyond.end());
+  measure(beyond, choice_);
+  std::sort(choice_.begin(), choice_.end(), nearer);
+  const std::size_t kept = chosen_.size();
+  for (std::size_t i = 0; i < std::min<std::size_t>(choice_.size(), kReplacementsTried); ++i) {
+    if (chosen_.size() == kept + dying.size() || chosen_.size() == kDegree) break;
+    if (!is_led_to(choice_[i], chosen_)) chosen_.push_back(choice_[i].node);
+  }
+  const std::vector<std::uint32_t> chosen = chosen_;
+  {
+    const std::lock_guard lock(graph_.lock_of(node));
+    store_list(graph_.mutable_links(node), chosen);
+  }
+  for (std::size_t i = kept; i < chosen.size(); ++i) point_back(chosen[i], node);
 }
 
 bool Linker::is_below(std::uint32_t node, std::uint32_t top) const {

@@ -30,6 +30,9 @@ class Linker {
   // The list of a node made anew from `pool`, nodes that may repeat and may be dying, which are
   // left out; its marked edges stay, and its neighbours point back.
   void relink(std::uint32_t node, std::vector<std::uint32_t>& pool);
+  // The same where few neighbours are dying: the list stays, and each of `dying` is replaced by the
+  // nearest beyond it that leads in another direction than the rest, if there is one.
+  void replace(std::uint32_t node, std::span<const std::uint32_t> dying);
   // A new parent for a node, which may be near it but not below it; the nearest with room.
   void find_parent(std::uint32_t node);
   // When a walk of kOwnBeam to the node does not find it: hangs it below the nearest with room that
@@ -46,6 +49,8 @@ class Linker {
   // Of `choice_`, sorted by distance from the probed node, at most `most` that lead in different
   // directions and all marked ones, into chosen_.
   void prune(std::uint32_t most);
+  // Whether one of `nodes` leads to the candidate of the probed node already.
+  bool is_led_to(const Near& candidate, std::span<const std::uint32_t> nodes);
   void choose_near(std::uint32_t node);
   void point_back(std::uint32_t from, std::uint32_t to);
   void choose_of(std::uint32_t node, const std::vector<std::uint32_t>& pool);

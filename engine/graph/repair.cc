@@ -12,6 +12,9 @@ namespace {
 
 // A sweep looks at every list once: worth it for one dead row in fifty.
 constexpr std::uint32_t kDeadShare = 50;
+// Neighbours of a list that are replaced one by one when they have died; with more of them the list
+// is made anew, which costs some ten times as much.
+constexpr std::size_t kReplacedMax = 3;
 
 }  // namespace
 
@@ -77,20 +80,26 @@ void Repair::give_parents(std::uint32_t node) {
 void Repair::mend(std::uint32_t node) {
   if (graph_.state(node) != NodeState::live) return;
   pool_.clear();
-  bool broken = false;
+  broken_.clear();
   for (const auto& link : graph_.links(node)) {
     const std::uint32_t value = link.load(std::memory_order_relaxed);
     if (value == kNoNode) continue;
     pool_.push_back(value);
     const std::uint32_t neighbour = value & kNodeMask;
-    if (graph_.state(neighbour) != NodeState::dying) continue;
-    broken = true;
+    if (graph_.state(neighbour) == NodeState::dying) broken_.push_back(neighbour);
+  }
+  if (broken_.empty()) return;
+  if (broken_.size() <= kReplacedMax) {
+    linker_.replace(node, broken_);
+    return;
+  }
+  for (const std::uint32_t neighbour : broken_) {
     for (const auto& beyond : graph_.links(neighbour)) {
       const std::uint32_t other = beyond.load(std::memory_order_relaxed);
       if (other != kNoNode) pool_.push_back(other & kNodeMask);
     }
   }
-  if (broken) linker_.relink(node, pool_);
+  linker_.relink(node, pool_);
 }
 
 bool Repair::step(std::uint32_t nodes) {

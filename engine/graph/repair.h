@@ -43,6 +43,7 @@ class Repair {
   std::uint32_t next_ = 0;
   std::uint64_t retired_ = 0;
   std::vector<std::uint32_t> pool_;
+  std::vector<std::uint32_t> broken_;  // neighbours of a node that are dying
 };
 
 struct GraphCheck {

@@ -1,5 +1,6 @@
 // See strays.h.
-// The keeper's thread; walks go on meanwhile. Always holds: a round ends, whatever it finds.
+// The keeper's thread, after linking and repair; walks go on meanwhile.
+// Always holds: a round ends, whatever it finds.
 #include "engine/graph/strays.h"
 
 namespace vecserve::engine {
@@ -7,6 +8,7 @@ namespace vecserve::engine {
 void Strays::begin() {
   busy_ = true;
   next_ = 0;
+  found_ = 0;
 }
 
 bool Strays::step(std::uint32_t nodes) {

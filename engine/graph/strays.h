@@ -21,7 +21,7 @@ class Strays {
   // Looks at about `nodes` more of them; false when the round is over.
   bool step(std::uint32_t nodes);
   [[nodiscard]] bool busy() const { return busy_; }
-  // Nodes that were not found, in all rounds.
+  // Nodes that were not found, in the last round.
   [[nodiscard]] std::uint64_t found() const { return found_; }
 
  private:

@@ -34,7 +34,7 @@ TEST_CASE("graph: nodes come empty, keep their slots over chunks, and their memo
   for (std::uint32_t i = 0; i < count; ++i) REQUIRE(graph.take_node(i * 3) == i);
   CHECK(graph.nodes() == count);
   CHECK(graph.live() == count);
-  for (const std::uint32_t node : {0U, 8'191U, 8'192U, count - 1}) {
+  for (const std::uint32_t node : {0U, 1'023U, 1'024U, 8'191U, 8'192U, count - 1}) {
     CHECK(graph.slot(node) == node * 3);
     CHECK(graph.state(node) == NodeState::live);
     CHECK(is_empty(graph, node));
