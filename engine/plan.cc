@@ -65,7 +65,9 @@ GraphPlan plan_graph(const GraphPlanInput& input) {
   const auto bytes = static_cast<double>(input.row_bytes);
   // Of the tail, the same share is eligible.
   const double walked = 1.0 - static_cast<double>(input.tail_rows) / rows;
-  const double share = std::max(eligible, 1.0) / rows;
+  // Dead rows of the tail are in nobody's way.
+  const double nodes = std::max(rows - static_cast<double>(input.tail_rows), 1.0);
+  const double share = std::min(std::max(eligible, 1.0) / nodes, 1.0);
   // One row in ten that is dead or filtered only makes the beam a tenth shorter.
   plan.filtered = share < 0.9;
   double scan_ns = eligible * walked * (kScanNsPerRow + kScanNsPerByte * bytes);

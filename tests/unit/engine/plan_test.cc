@@ -83,6 +83,9 @@ TEST_CASE("plan: a filtered walk costs what it takes to leave what does not matc
   // Of ten million a tenth is worth a walk, a thousandth is not.
   CHECK(graph_plan(10'000'000, 0, 1'000'000, 20).walk);
   CHECK_FALSE(graph_plan(10'000'000, 0, 10'000, 20).walk);
+  // Dead rows that wait to be linked do not narrow it.
+  CHECK_FALSE(graph_plan(7'000, 1'000, 6'000, 20).filtered);
+  CHECK(graph_plan(7'000, 0, 6'000, 20).filtered);
   // A wider beam takes longer, the scan does not.
   CHECK_FALSE(graph_plan(60'000, 0, 30'000, 400).walk);
   // The walk is given up when it takes as long as both ways together would.
