@@ -13,6 +13,7 @@ namespace vecserve::engine {
 namespace {
 
 constexpr std::uint32_t kLanes = 4;
+constexpr std::uint32_t kLineFloats = 16;  // of a line of memory
 
 enum class Kind { square, product, absolute, own };
 
@@ -52,11 +53,19 @@ void add_part(__m256d& low, __m256d& high, const float* query, const float* row,
 
 // The additions of one row wait for each other, those of several do not.
 template <Kind kind, std::uint32_t kRows>
-void sum(const float* query, const std::byte* const* rows, std::uint32_t dim, double* out) {
+void sum(const float* query, const std::byte* const* rows, std::uint32_t dim,
+         const std::byte* const* next, double* out) {
   __m256d low[kRows];
   __m256d high[kRows];
   for (std::uint32_t r = 0; r < kRows; ++r) low[r] = high[r] = _mm256_setzero_pd();
+  constexpr std::uint32_t kMost = kExactAskedBytes / sizeof(float);
+  const std::uint32_t asked = next == nullptr ? 0 : dim < kMost ? dim : kMost;
   for (std::uint32_t i = 0; i < dim; i += 2 * kLanes) {
+    if (i % kLineFloats == 0 && i < asked) {
+      for (std::uint32_t r = 0; r < kRows; ++r) {
+        __builtin_prefetch(next[r] + std::size_t{i} * sizeof(float), 0, kSecondLevel);
+      }
+    }
     for (std::uint32_t r = 0; r < kRows; ++r) {
       add_part<kind>(low[r], high[r], query + i, reinterpret_cast<const float*>(rows[r]) + i,
                      dim - i);
@@ -72,12 +81,12 @@ void sum(const float* query, const std::byte* const* rows, std::uint32_t dim, do
 
 template <Kind kind>
 void sums_of(const float* query, const std::byte* const* rows, std::uint32_t count,
-             std::uint32_t dim, double* out) {
+             std::uint32_t dim, const std::byte* const* next, double* out) {
   if (count == kExactRows) {
-    sum<kind, kExactRows>(query, rows, dim, out);
+    sum<kind, kExactRows>(query, rows, dim, next, out);
     return;
   }
-  for (std::uint32_t r = 0; r < count; ++r) sum<kind, 1>(query, rows + r, dim, out + r);
+  for (std::uint32_t r = 0; r < count; ++r) sum<kind, 1>(query, rows + r, dim, nullptr, out + r);
 }
 
 bool supported() {

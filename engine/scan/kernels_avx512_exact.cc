@@ -13,6 +13,7 @@ namespace vecserve::engine {
 namespace {
 
 constexpr std::uint32_t kSums = 8;
+constexpr std::uint32_t kLineFloats = 16;  // of a line of memory
 
 enum class Kind { square, product, absolute, own };
 
@@ -29,7 +30,8 @@ __m512d add_terms(__m512d sums, __m256 query, __m256 row) {
 
 // The additions of one row wait for each other, those of several do not.
 template <Kind kind, std::uint32_t kRows>
-void sum(const float* query, const std::byte* const* rows, std::uint32_t dim, double* out) {
+void sum(const float* query, const std::byte* const* rows, std::uint32_t dim,
+         const std::byte* const* next, double* out) {
   const float* row[kRows];
   __m512d sums[kRows];
   for (std::uint32_t r = 0; r < kRows; ++r) {
@@ -37,12 +39,23 @@ void sum(const float* query, const std::byte* const* rows, std::uint32_t dim, do
     sums[r] = _mm512_setzero_pd();
   }
   std::uint32_t i = 0;
-  for (; i + kSums <= dim; i += kSums) {
+  const auto add = [&] {
     const __m256 q = _mm256_loadu_ps(query + i);
     for (std::uint32_t r = 0; r < kRows; ++r) {
       sums[r] = add_terms<kind>(sums[r], q, _mm256_loadu_ps(row[r] + i));
     }
+    i += kSums;
+  };
+  constexpr std::uint32_t kMost = kExactAskedBytes / sizeof(float);
+  const std::uint32_t asked = next == nullptr ? 0 : dim < kMost ? dim : kMost;
+  while (i + kLineFloats <= asked) {
+    for (std::uint32_t r = 0; r < kRows; ++r) {
+      __builtin_prefetch(next[r] + std::size_t{i} * sizeof(float), 0, kSecondLevel);
+    }
+    add();
+    add();
   }
+  while (i + kSums <= dim) add();
   if (i < dim) {
     const auto left = static_cast<__mmask8>((1U << (dim - i)) - 1);
     const __m256 q = _mm256_maskz_loadu_ps(left, query + i);
@@ -59,12 +72,12 @@ void sum(const float* query, const std::byte* const* rows, std::uint32_t dim, do
 
 template <Kind kind>
 void sums_of(const float* query, const std::byte* const* rows, std::uint32_t count,
-             std::uint32_t dim, double* out) {
+             std::uint32_t dim, const std::byte* const* next, double* out) {
   if (count == kExactRows) {
-    sum<kind, kExactRows>(query, rows, dim, out);
+    sum<kind, kExactRows>(query, rows, dim, next, out);
     return;
   }
-  for (std::uint32_t r = 0; r < count; ++r) sum<kind, 1>(query, rows + r, dim, out + r);
+  for (std::uint32_t r = 0; r < count; ++r) sum<kind, 1>(query, rows + r, dim, nullptr, out + r);
 }
 
 bool supported() {

@@ -10,10 +10,17 @@ namespace vecserve::engine {
 
 // Rows that are summed side by side; fewer come one by one.
 inline constexpr std::uint32_t kExactRows = 4;
+// Of a row that is asked for, what follows the first bytes is found by the hardware.
+inline constexpr std::uint32_t kExactAskedBytes = 4096;
+// They are asked for into the second level cache: it has room for more requests at once than the
+// first, which alone holds up what comes from memory.
+inline constexpr int kSecondLevel = 2;
 
-// Sums of so many rows, kExactRows at most, to out[0 .. count).
+// Sums of so many rows, kExactRows at most, to out[0 .. count). Meanwhile the memory of kExactRows
+// others is asked for, evenly, so that neither reading nor summing waits for the other: `next`, or
+// null. Only where kExactRows are summed.
 using ExactSum = void (*)(const float* query, const std::byte* const* rows, std::uint32_t count,
-                          std::uint32_t dim, double* out);
+                          std::uint32_t dim, const std::byte* const* next, double* out);
 
 // The sums over f32 coordinates, in the order that reference.cc defines.
 struct ExactSums {

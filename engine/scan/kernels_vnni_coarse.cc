@@ -146,7 +146,7 @@ __m512i dots_of(const std::uint8_t* const (&at)[kLanes], const std::int8_t* code
 void ask_for(const std::uint8_t* row, std::size_t stride) {
   const std::size_t bytes = stride < kPrefetchBytes ? stride : kPrefetchBytes;
   for (std::size_t i = 0; i < bytes; i += 64) {
-    _mm_prefetch(reinterpret_cast<const char*>(row + i), _MM_HINT_T0);
+    _mm_prefetch(reinterpret_cast<const char*>(row + i), _MM_HINT_T1);
   }
 }
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "engine/scan/exact_distance.h"
 
@@ -25,20 +26,18 @@ class Nearer {
   std::span<const ScanBlock> blocks_;
 };
 
-// Candidates lie anywhere: all of a row is asked for while those before it are scored. Longer rows
-// are followed by the hardware.
-constexpr std::size_t kAhead = 2 * kDistancesAtOnce;
-constexpr std::size_t kPrefetchBytes = 4096;
 // Candidates that are scored between two looks at the k-th distance.
 constexpr std::size_t kPartMin = 8;
+// And of k, or of what is left, this part: the smaller, the fewer are scored in vain; the larger,
+// the less is spent on finding the next ones, even where nothing can be ruled out.
+constexpr std::size_t kParts = 16;
 
-void prefetch_row(const RowShape& shape, std::span<const ScanBlock> blocks,
-                  const Candidate& candidate) {
-  const std::byte* const row = blocks[candidate.block].block->vector(candidate.position);
-  for (std::size_t at = 0; at < std::min<std::size_t>(shape.row_bytes, kPrefetchBytes); at += 64) {
-    __builtin_prefetch(row + at);
-  }
-}
+// Candidates that are scored together, and where their rows are.
+struct Together {
+  Scored rows[kDistancesAtOnce];
+  const std::byte* vectors[kDistancesAtOnce] = {};
+  std::uint32_t count = 0;
+};
 
 // Scores candidates in their order, all that could still be within the answer.
 class Scoring {
@@ -59,34 +58,44 @@ class Scoring {
   [[nodiscard]] double most() const { return most_; }
 
   void score(std::span<const Candidate> candidates) {
-    for (std::size_t i = 0; i < std::min(kAhead, candidates.size()); ++i) ask_for(candidates[i]);
-    for (std::size_t i = 0; i < candidates.size(); ++i) {
-      if (i + kAhead < candidates.size()) ask_for(candidates[i + kAhead]);
-      if (candidates[i].lower > most_) continue;
-      waiting_[count_] = {0.0, candidates[i].block, candidates[i].position};
-      rows_[count_] = blocks_[candidates[i].block].block->vector(candidates[i].position);
-      if (++count_ == kDistancesAtOnce) score_waiting();
+    for (const Candidate& candidate : candidates) {
+      if (candidate.lower > most_) continue;
+      const std::byte* const vector = blocks_[candidate.block].block->vector(candidate.position);
+      if (ready_.count == 0) ask_for_vector(shape_, vector);
+      coming_.rows[coming_.count] = {0.0, candidate.block, candidate.position};
+      coming_.vectors[coming_.count] = vector;
+      if (++coming_.count == kDistancesAtOnce) take_turns();
     }
-    score_waiting();
+    if (coming_.count != 0) take_turns();
+    score_ready(nullptr);
     keep_nearest();
   }
+
+  [[nodiscard]] std::uint64_t scored() const { return scored_; }
 
   void sort() { std::sort(best_.begin(), best_.end(), Nearer(blocks_)); }
 
  private:
-  void ask_for(const Candidate& candidate) const {
-    if (candidate.lower <= most_) prefetch_row(shape_, blocks_, candidate);
+  // Rows lie anywhere: those that come next are asked for while those that are ready are scored.
+  void take_turns() {
+    for (std::uint32_t i = coming_.count; i < kDistancesAtOnce; ++i) {
+      coming_.vectors[i] = coming_.vectors[0];
+    }
+    score_ready(coming_.vectors);
+    std::swap(ready_, coming_);
   }
 
-  void score_waiting() {
+  void score_ready(const std::byte* const* next) {
+    if (ready_.count == 0) return;
     double distances[kDistancesAtOnce];
-    exact_distances(shape_, vector_, rows_, count_, distances);
-    for (std::uint32_t i = 0; i < count_; ++i) {
+    exact_distances(shape_, vector_, ready_.vectors, ready_.count, next, distances);
+    scored_ += ready_.count;
+    for (std::uint32_t i = 0; i < ready_.count; ++i) {
       if (distances[i] > most_) continue;
-      best_.push_back({distances[i], waiting_[i].block, waiting_[i].position});
+      best_.push_back({distances[i], ready_.rows[i].block, ready_.rows[i].position});
       if (best_.size() == kept_max()) keep_nearest();
     }
-    count_ = 0;
+    ready_.count = 0;
   }
 
   // Twice the answer, so that dropping the other half costs little per row.
@@ -109,10 +118,9 @@ class Scoring {
   double most_;
   std::uint32_t k_;
   std::vector<Scored>& best_;
-  // Candidates to be scored together, and where their rows are.
-  Scored waiting_[kDistancesAtOnce];
-  const std::byte* rows_[kDistancesAtOnce] = {};
-  std::uint32_t count_ = 0;
+  Together ready_;   // whose rows were asked for
+  Together coming_;  // the next
+  std::uint64_t scored_ = 0;
 };
 
 }  // namespace
@@ -135,11 +143,12 @@ Decision rescore(const RowShape& shape, std::span<const ScanBlock> blocks, const
     rest = next;
     end = std::remove_if(rest, end,
                          [most = scoring.most()](const Candidate& c) { return c.lower > most; });
-    part = std::max(kPartMin, std::size_t{k} / 2);
+    part = std::max({kPartMin, k / kParts, static_cast<std::size_t>(end - rest) / kParts});
   }
   scoring.sort();
 
   Decision decision;
+  decision.scored = scoring.scored();
   decision.limit = best.size() == k && k != 0 ? best.back().distance : query.limit;
   const bool full = best.size() == k;
   decision.certified = candidates.floor == std::numeric_limits<double>::infinity() ||

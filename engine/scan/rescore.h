@@ -28,6 +28,7 @@ struct Decision {
   // When not certified: every row that belongs to the answer has a reference distance of at most
   // this, so one more scan with this limit and want = all finds them all.
   double limit = 0.0;
+  std::uint64_t scored = 0;  // candidates whose vectors were read
 };
 
 // Fills `best` with at most k rows, sorted; reuses its memory. Rows above query.limit are left out.

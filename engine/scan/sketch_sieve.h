@@ -21,7 +21,7 @@ namespace vecserve::engine {
 struct SieveBench {
   std::vector<float> bounds;  // of the pieces one after the other, each padded to a multiple of 64
   std::vector<float> least;   // of each 64
-  std::vector<float> least_sorted;
+  std::vector<float> sorted;  // scratch
 };
 
 class SketchSieve {
@@ -49,7 +49,8 @@ class SketchSieve {
     std::uint32_t row = 0;  // within the piece
   };
   // About `want` eligible rows of those measured whose bounds are least and within the threshold,
-  // in any order; fewer when there are fewer. May throw std::bad_alloc.
+  // by piece and row; at most half as many more, and fewer when there are fewer. May throw
+  // std::bad_alloc.
   void nearest(const ScanRequest& request, std::span<const Piece> pieces, std::uint32_t query,
                float threshold, std::uint32_t want, SieveBench& bench,
                std::vector<Near>& near) const;
@@ -70,6 +71,12 @@ class SketchSieve {
   }
 
  private:
+  // Bounds that about `want` of the rows measured are within.
+  [[nodiscard]] static float least_of_words(std::size_t measured, std::uint32_t want,
+                                            SieveBench& bench);
+  [[nodiscard]] static float bound_of(const ScanMask& mask, std::span<const Piece> pieces,
+                                      std::uint32_t want, SieveBench& bench);
+
   const SketchKernels& kernels_;
   const SketchAxes* axes_ = nullptr;
   std::vector<SketchQuery> queries_;

@@ -99,4 +99,30 @@ TEST_CASE("rescore: what cannot make it is not scored", "[scan]") {
   CHECK(best.size() == 2);
 }
 
+TEST_CASE("rescore: few are scored beyond those that belong to the answer, and they are counted",
+          "[scan]") {
+  std::vector<std::uint8_t> values(250);
+  std::vector<RowId> ids;
+  for (int i = 0; i < 250; ++i) {
+    values[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(i);
+    ids.emplace_back(i);
+  }
+  const Rows rows(values, ids);
+  QueryCandidates candidates = rows.candidates(kInf, 0.5);
+  std::vector<Scored> best;
+  const Decision decision = rescore(rows.shape, rows.blocks, rows.query, 100, candidates, best);
+  CHECK(decision.certified);
+  REQUIRE(best.size() == 100);
+  CHECK(best.back().position == 99);
+  CHECK(decision.scored >= 100);
+  CHECK(decision.scored <= 112);
+  candidates = rows.candidates(kInf, 0.5);
+  // Of these the bounds say nothing.
+  for (std::size_t i = 150; i < 250; ++i) candidates.list[i].lower = -kInf;
+  const Decision all = rescore(rows.shape, rows.blocks, rows.query, 100, candidates, best);
+  CHECK(best.back().position == 99);
+  CHECK(all.scored >= 200);
+  CHECK(all.scored <= 220);
+}
+
 }  // namespace

@@ -116,6 +116,57 @@ TEST_CASE("sieve: what looks nearest has the least bounds, within the mask and t
   }
 }
 
+TEST_CASE("sieve: when many are wanted, about as many of those that the mask has are nearest",
+          "[sketch]") {
+  Fixture f;
+  for (auto& words : f.bits) {
+    for (std::uint64_t& word : words) word &= 0x3333'3333'3333'3333;
+  }
+  f.masks[0] = make_mask(f.bits);
+  REQUIRE(f.sieve.prepare(f.request));
+  f.sieve.measure(f.request, f.pieces, 0, f.bench);
+  std::vector<SketchSieve::Near> near;
+  const float all = std::numeric_limits<float>::infinity();
+  for (const std::uint32_t want : {20U, 64U, 200U, 600U}) {
+    CAPTURE(want);
+    f.sieve.nearest(f.request, f.pieces, 0, all, want, f.bench, near);
+    CHECK(near.size() >= std::min(want / 2, 288U));
+    CHECK(near.size() <= want + want / 2);
+    float most = 0.0f;
+    for (std::size_t i = 0; i < near.size(); ++i) {
+      CHECK((f.bits[near[i].piece][near[i].row / 64] >> near[i].row % 64 & 1) == 1);
+      CHECK(near[i].bound == f.bench.bounds[near[i].piece * kBlockRows + near[i].row]);
+      most = std::max(most, near[i].bound);
+      if (i == 0) continue;
+      const bool later = near[i].piece > near[i - 1].piece ||
+                         (near[i].piece == near[i - 1].piece && near[i].row > near[i - 1].row);
+      CHECK(later);
+    }
+    // None that is left out is nearer than those that are not.
+    std::size_t within = 0;
+    for (std::uint32_t p = 0; p < 3; ++p) {
+      for (std::uint32_t r = 0; r < kBlockRows; ++r) {
+        const bool eligible = (f.bits[p][r / 64] >> r % 64 & 1) == 1;
+        within += eligible && f.bench.bounds[p * kBlockRows + r] <= most ? 1U : 0U;
+      }
+    }
+    CHECK(within == near.size());
+  }
+}
+
+TEST_CASE("sieve: rows that all have one bound are not all nearest", "[sketch]") {
+  Fixture f;
+  REQUIRE(f.sieve.prepare(f.request));
+  f.sieve.measure(f.request, f.pieces, 0, f.bench);
+  std::fill(f.bench.bounds.begin(), f.bench.bounds.end(), 0.0f);
+  std::fill(f.bench.least.begin(), f.bench.least.end(), 0.0f);
+  std::vector<SketchSieve::Near> near;
+  for (const std::uint32_t want : {3U, 50U}) {
+    f.sieve.nearest(f.request, f.pieces, 0, 1.0f, want, f.bench, near);
+    CHECK(near.size() == want);
+  }
+}
+
 TEST_CASE("sieve: every row within the threshold passes, and no row without its bit", "[sketch]") {
   for (const Metric metric : {Metric::l2, Metric::cosine, Metric::dot}) {
     Fixture f(metric);
