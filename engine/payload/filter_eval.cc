@@ -180,23 +180,20 @@ std::uint32_t Filter::evaluate(const ColumnBlock* block, std::uint32_t count,
     const std::uint32_t rows = word_at(w).rows;
     return rows == 64 ? eligible[w] : eligible[w] & ((std::uint64_t{1} << rows) - 1);
   };
-  std::uint32_t matching = 0;
   // Without fields, or without payloads, all rows are alike.
   if (block == nullptr || program_->fields.empty()) {
     const bool all = matches_text(*program_, {});
     for (std::uint32_t w = 0; w < words; ++w) {
       out[w] = all ? eligible_in(w) : 0;
-      matching += static_cast<std::uint32_t>(std::popcount(out[w]));
     }
-    return matching;
+    return count_bits(out, words);
   }
   BlockFilter filter(*program_, *block);
   for (std::uint32_t w = 0; w < words; ++w) {
     const std::uint64_t active = filter.lacking() ? 0 : eligible_in(w);
     out[w] = active == 0 ? 0 : filter.match(word_at(w), active);
-    matching += static_cast<std::uint32_t>(std::popcount(out[w]));
   }
-  return matching;
+  return count_bits(out, words);
 }
 
 bool Filter::matches(std::string_view payload) const {

@@ -3,6 +3,8 @@
 // may have fewer rows, goes row by row. Always holds: nothing is read past the rows.
 #include "engine/payload/word_masks.h"
 
+#include <bit>
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -94,6 +96,15 @@ template <NumberTest kTest>
   return half_word_avx2(kinds, kind) | std::uint64_t{half_word_avx2(kinds + 32, kind)} << 32;
 }
 
+[[gnu::target("popcnt")]] std::uint32_t count_popcnt(const std::uint64_t* words,
+                                                     std::uint32_t count) {
+  std::uint64_t bits = 0;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    bits += static_cast<std::uint64_t>(__builtin_popcountll(words[i]));
+  }
+  return static_cast<std::uint32_t>(bits);
+}
+
 using NumberWord = std::uint64_t (*)(const double* numbers, double constant);
 using KindWord = std::uint64_t (*)(const std::uint8_t* kinds, std::uint8_t kind);
 
@@ -101,20 +112,24 @@ using KindWord = std::uint64_t (*)(const std::uint8_t* kinds, std::uint8_t kind)
 struct Words {
   NumberWord numbers[6] = {};
   KindWord kinds = nullptr;
+  std::uint32_t (*count)(const std::uint64_t*, std::uint32_t) = nullptr;
 };
 
 Words choose() {
   Words words;
+  // Whatever has these registers counts bits too.
   if (!__builtin_cpu_supports("avx2")) return words;
   words = {{numbers_avx2<NumberTest::greater>, numbers_avx2<NumberTest::greater_equal>,
             numbers_avx2<NumberTest::less>, numbers_avx2<NumberTest::less_equal>,
             numbers_avx2<NumberTest::equal>, numbers_avx2<NumberTest::not_equal>},
-           kinds_avx2};
+           kinds_avx2,
+           count_popcnt};
   if (!__builtin_cpu_supports("avx512f")) return words;
   return {{numbers_avx512<NumberTest::greater>, numbers_avx512<NumberTest::greater_equal>,
            numbers_avx512<NumberTest::less>, numbers_avx512<NumberTest::less_equal>,
            numbers_avx512<NumberTest::equal>, numbers_avx512<NumberTest::not_equal>},
-          kinds_avx2};
+          kinds_avx2,
+          count_popcnt};
 }
 
 #else
@@ -122,6 +137,7 @@ Words choose() {
 struct Words {
   std::uint64_t (*numbers[6])(const double*, double) = {};
   std::uint64_t (*kinds)(const std::uint8_t*, std::uint8_t) = nullptr;
+  std::uint32_t (*count)(const std::uint64_t*, std::uint32_t) = nullptr;
 };
 
 Words choose() {
@@ -149,6 +165,13 @@ std::uint64_t kind_mask(const std::uint8_t* kinds, std::uint32_t rows, std::uint
 std::uint64_t present_mask(const std::uint8_t* kinds, std::uint32_t rows) {
   const std::uint64_t all = rows >= kWord ? ~std::uint64_t{0} : (std::uint64_t{1} << rows) - 1;
   return all & ~kind_mask(kinds, rows, 0);
+}
+
+std::uint32_t count_bits(const std::uint64_t* bits, std::uint32_t count) {
+  if (words.count != nullptr) return words.count(bits, count);
+  int all = 0;
+  for (std::uint32_t i = 0; i < count; ++i) all += std::popcount(bits[i]);
+  return static_cast<std::uint32_t>(all);
 }
 
 }  // namespace vecserve::engine

@@ -19,4 +19,7 @@ enum class NumberTest : std::uint8_t { greater, greater_equal, less, less_equal,
 [[nodiscard]] std::uint64_t kind_mask(const std::uint8_t* kinds, std::uint32_t rows,
                                       std::uint8_t kind);
 
+// Bits set in so many words.
+[[nodiscard]] std::uint32_t count_bits(const std::uint64_t* bits, std::uint32_t count);
+
 }  // namespace vecserve::engine

@@ -13,12 +13,14 @@ namespace vecserve::engine {
 
 namespace {
 
-// Rows of the first kernel call of a query's scan, before there is a threshold; each later call
-// takes twice as many, up to kRowsMax. Multiples of 64.
+// Eligible rows of the first kernel call of a query's scan, before there is a threshold; each later
+// call takes twice as many, up to kRowsMax. Multiples of 64.
 constexpr std::uint32_t kRowsFirst = 64;
 constexpr std::uint32_t kRowsMax = 512;
 // Of a row that is asked for; what follows is fetched while these are multiplied.
 constexpr std::size_t kAskedBytes = 1024;
+// Into the second level cache: the first has no room for all that is asked for ahead.
+constexpr int kSecondLevel = 2;
 
 CoarseRows rows_of(const CoarseJob& job, const Piece& part, const std::uint64_t* eligible) {
   const CoarsePlane& plane = *job.request.blocks[part.block].block->coarse();
@@ -53,14 +55,17 @@ void take(const CoarseJob& job, const Piece& rows, std::uint32_t query, const Su
 
 void CoarsePass::rows_in_order(const CoarseJob& job, const Piece& piece, const Group& queries,
                                const std::int8_t* panels, std::vector<BoundList>& lists) {
+  // For one query, rows that are eligible count; of several, all rows have their places.
+  const std::uint32_t sparse =
+      queries.count == 1 ? rows_per_eligible(job.request, queries.mask, piece.block) : 1;
   // A scan that has a threshold already need not start small.
-  std::uint32_t step =
-      std::isinf(job.queries.threshold(queries.first).get()) ? kRowsFirst : kRowsMax;
+  const bool open = std::isinf(job.queries.threshold(queries.first).get());
+  std::uint32_t step = sparse * (open ? kRowsFirst : kRowsMax);
   for (std::uint32_t done = 0; done < piece.rows;) {
     const Piece part{piece.block, piece.first + done, std::min(step, piece.rows - done), false};
     group(job, part, queries, panels, lists);
     done += part.rows;
-    step = std::min(step * 2, kRowsMax);
+    step = std::min(step * 2, sparse * kRowsMax);
   }
 }
 
@@ -114,7 +119,7 @@ void CoarsePass::ask_for(const CoarseJob& job, const Piece& piece, std::uint32_t
   const std::size_t stride = job.queries.stride();
   const std::uint8_t* const codes = plane.codes() + std::size_t{piece.first + row} * stride;
   for (std::size_t i = 0; i < std::min(stride, kAskedBytes); i += 64) {
-    __builtin_prefetch(codes + i);
+    __builtin_prefetch(codes + i, 0, kSecondLevel);
   }
 }
 

@@ -23,12 +23,31 @@ constexpr std::uint64_t kSampleRowsMin = 16'384;
 constexpr std::uint64_t kSampleEvery = 8;
 // Consecutive rows of the sample: enough to be read in order.
 constexpr std::uint32_t kWindowRows = 512;
+// A piece grows where few rows of a block are eligible, up to so many times.
+constexpr std::uint32_t kSparsenessMax = 128;
+
+// Of the mask that has most of the block's rows.
+std::uint32_t sparseness(const ScanRequest& request, std::uint32_t block) {
+  std::uint32_t least = kSparsenessMax;
+  for (std::uint32_t m = 0; m < request.masks.size(); ++m) {
+    if (request.masks[m].words[block] == nullptr) continue;
+    least = std::min(least, rows_per_eligible(request, m, block));
+  }
+  return least;
+}
 
 }  // namespace
 
 std::uint32_t piece_rows(std::size_t stride) {
   const std::size_t tiles = std::max<std::size_t>(1, kPieceBytes / stride / kTileRows);
   return static_cast<std::uint32_t>(tiles * kTileRows);
+}
+
+std::uint32_t rows_per_eligible(const ScanRequest& request, std::uint32_t mask,
+                                std::uint32_t block) {
+  const std::uint32_t rows = request.blocks[block].count;
+  const std::uint32_t eligible = request.masks[mask].eligible[block];
+  return std::clamp(rows / std::max(eligible, 1U), 1U, kSparsenessMax);
 }
 
 void cut_pieces(const ScanRequest& request, const SketchAxes* axes, std::size_t stride,
@@ -48,8 +67,11 @@ void cut_pieces(const ScanRequest& request, const SketchAxes* axes, std::size_t 
       first = there >= count ? count : there / kTileRows * kTileRows;
       if (first != 0) pieces.push_back({b, 0, first, true});
     }
-    for (; first < count; first += fits) {
-      pieces.push_back({b, first, std::min(fits, count - first), false});
+    const std::uint32_t step = wanted ? fits * sparseness(request, b) : fits;
+    while (first < count) {
+      const std::uint32_t rows = std::min(step, count - first);
+      pieces.push_back({b, first, rows, false});
+      first += rows;
     }
   }
 }

@@ -38,8 +38,14 @@ struct Group {
 // Rows of a piece without sketches, whose codes are `stride` bytes each.
 [[nodiscard]] std::uint32_t piece_rows(std::size_t stride);
 
+// How many rows of a block there are for each that the mask has, rounded down; at least 1, and
+// bounded.
+[[nodiscard]] std::uint32_t rows_per_eligible(const ScanRequest& request, std::uint32_t mask,
+                                              std::uint32_t block);
+
 // Rows that are sketched along `axes` (null: none are) come in one piece to a block; others in
-// pieces of piece_rows(stride). All of these may throw std::bad_alloc.
+// pieces of piece_rows(stride), and where few are eligible, of as many times more. All of these may
+// throw std::bad_alloc.
 void cut_pieces(const ScanRequest& request, const SketchAxes* axes, std::size_t stride,
                 std::vector<Piece>& pieces);
 // Stretches that a worker takes at a time, and at least one for each thread.

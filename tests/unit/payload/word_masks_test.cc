@@ -73,4 +73,12 @@ TEST_CASE("word masks: kinds are seen at every place and no further", "[filter]"
   }
 }
 
+TEST_CASE("word masks: bits are counted, of none and of many words", "[filter]") {
+  const std::uint64_t bits[] = {~std::uint64_t{0}, 0, 5, std::uint64_t{1} << 63};
+  CHECK(count_bits(bits, 0) == 0);
+  CHECK(count_bits(bits, 1) == 64);
+  CHECK(count_bits(bits, 3) == 66);
+  CHECK(count_bits(bits, 4) == 67);
+}
+
 }  // namespace

@@ -101,6 +101,31 @@ TEST_CASE("scan cut: blocks that no mask wants are left out", "[scan]") {
   CHECK(cut.pieces.size() == 2);
 }
 
+TEST_CASE("scan cut: pieces grow where few rows are eligible, by the mask that has most",
+          "[scan]") {
+  Cut cut(320);
+  cut.masks[0].eligible[0] = 160;
+  CHECK(rows_per_eligible(cut.request, 0, 0) == 2);
+  cut_pieces(cut.request, nullptr, 8192, cut.pieces);
+  check_covers(cut);
+  REQUIRE(cut.pieces.size() == 3);
+  CHECK(cut.pieces[0].rows == 128);  // instead of 64
+  cut.masks[0].eligible[0] = 1;
+  CHECK(rows_per_eligible(cut.request, 0, 0) == 128);
+  cut_pieces(cut.request, nullptr, 8192, cut.pieces);
+  CHECK(cut.pieces.size() == 1);
+  ScanMask all = make_mask(cut.bits);
+  CHECK(all.eligible[0] == 320);
+  cut.masks.push_back(all);
+  cut.request.masks = cut.masks;
+  CHECK(rows_per_eligible(cut.request, 1, 0) == 1);
+  cut_pieces(cut.request, nullptr, 8192, cut.pieces);
+  CHECK(cut.pieces.size() == 5);
+  cut.masks[1].words[0] = nullptr;
+  cut_pieces(cut.request, nullptr, 8192, cut.pieces);
+  CHECK(cut.pieces.size() == 1);
+}
+
 TEST_CASE("scan cut: stretches join sketched pieces, one for each thread at least", "[scan]") {
   Cut cut(1000);
   cut_pieces(cut.request, cut.axes(), 64, cut.pieces);
