@@ -31,6 +31,7 @@ struct SearchCall {
   bool with_vector = false;
   double recall = 1.0;
   std::uint32_t ef = 0;
+  bool explain = false;
   bool measured = false;  // by graph_effort
   StopCheck stop;
 };
@@ -64,6 +65,7 @@ class Search {
   Status run() {
     StageTimer timer;
     result_.reads = {};
+    result_.times = {};
     rows_ = core_.snapshot();
     VECSERVE_TRY(check_queries());
     VECSERVE_TRY(make_masks());
@@ -74,6 +76,7 @@ class Search {
     name_backend();
     result_.stages.scan_ns = timer.lap();
     VECSERVE_TRY(decide(timer));
+    if (call_.explain) result_.times.full_ns += result_.stages.rescore_ns;
     fetch();
     result_.stages.fetch_ns = timer.lap();
     if (call_.measured) return {};
@@ -193,6 +196,7 @@ class Search {
     request.queries = queries;
     request.stop = &call_.stop;
     request.threads = plan_search(input).threads;
+    request.timed = call_.explain;
     return request;
   }
 
@@ -201,6 +205,9 @@ class Search {
     result_.reads.sketch_fine += counts.sketch_fine;
     result_.reads.coarse += counts.coarse;
     result_.reads.full += counts.full;
+    result_.times.sketch_ns += counts.sketch_ns;
+    result_.times.coarse_ns += counts.coarse_ns;
+    result_.times.full_ns += counts.full_ns;
   }
 
   Status scan(std::span<const ScanQuery> queries) {
@@ -257,10 +264,12 @@ class Search {
     request.coarse = &coarse_kernels_for(kernel_name(core_.runtime->kernels).data());
     request.steps_max = graph_plan_.steps_max;
     request.filtered = graph_plan_.filtered;
+    PlaneTimer plane(call_.explain);
     for (std::size_t q = 0; q < lane_.queries.size(); ++q) {
       const ScanQuery& query = lane_.queries[q];
       if (call_.stop.stop()) return stopped(call_);
       if (!lane_.graph.search(request, query, lane_.masks[query.mask], found.queries[q])) {
+        plane.lap(result_.times.graph_ns);
         return scan_instead();  // too few rows that match lie where it walked
       }
       result_.reads.graph += lane_.graph.scored();
@@ -273,6 +282,7 @@ class Search {
         result_.reads.graph += lane_.graph.scored();
       }
     }
+    plane.lap(result_.times.graph_ns);
     VECSERVE_TRY(scan_tail());
     return finds_enough() ? Status() : scan_instead();
   }
@@ -318,9 +328,9 @@ class Search {
     lane_.rerun_queries.clear();
     lane_.rerun_of.clear();
     for (std::size_t q = 0; q < queries_.size(); ++q) {
-      result_.reads.full += lane_.result.queries[q].list.size();
       const Decision decision = rescore(core_.shape, lane_.blocks, lane_.queries[q],
                                         lane_.wanted[q], lane_.result.queries[q], lane_.best[q]);
+      result_.reads.full += decision.scored;
       if (graph_ != nullptr) {
         result_.certified[q] = 0;
       } else if (!decision.certified) {
@@ -344,6 +354,7 @@ class Search {
       const Decision decision = rescore(core_.shape, lane_.blocks, lane_.rerun_queries[i],
                                         lane_.wanted[q], lane_.result.queries[i], lane_.best[q]);
       result_.certified[q] = decision.certified ? 1 : 0;
+      result_.reads.full += decision.scored;
     }
     result_.stages.rescore_ns += timer.lap();
     return {};
@@ -435,6 +446,7 @@ Status search_collection(const CollectionCore& core, std::span<const Query> quer
   call.with_vector = options.with_vector;
   call.recall = options.recall;
   call.ef = options.ef;
+  call.explain = options.explain;
   call.stop = StopCheck(options.deadline, options.cancel.get());
   return run_search(core, call, queries, result);
 }
@@ -458,6 +470,7 @@ Status range_search_collection(const CollectionCore& core, std::span<const Query
   call.filter = options.filter;
   call.with_payload = options.with_payload;
   call.with_vector = options.with_vector;
+  call.explain = options.explain;
   call.stop = StopCheck(options.deadline, options.cancel.get());
   return run_search(core, call, queries, result);
 }

@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <limits>
 #include <new>
 #include <string>
@@ -33,12 +34,6 @@ namespace vecserve::engine {
 
 namespace {
 
-// When sketches let more than this share of the rows pass, they are not worth reading: what passes
-// is read from the coarse plane row by row, which costs two to four times what it costs in order.
-// About half of what passes with the first threshold is turned away by the better one that follows.
-// Judged after so many rows.
-constexpr double kShareMax = 0.35;
-constexpr std::uint64_t kRowsJudged = 2'048;
 // Rows read for each row of the answer: the nearest by a few axes are not quite the nearest.
 constexpr std::uint32_t kNearestPerRow = 4;
 // Reading the nearest of the rows that passed before the others pays when there are so many times
@@ -54,18 +49,6 @@ constexpr std::uint32_t kAheadRows = 16'384;
 // Groups of a bundle, 256 queries: each of the coarse rows that are then read together serves
 // several of them.
 constexpr std::size_t kBundleGroups = 4;
-
-// Whether sketches are still read for a group of queries, and what they let pass.
-struct Sifting {
-  std::atomic<std::uint64_t> seen{0};
-  std::atomic<std::uint64_t> passed{0};
-  std::atomic<bool> on{false};
-  void reset(bool worth) {
-    seen.store(0, std::memory_order_relaxed);
-    passed.store(0, std::memory_order_relaxed);
-    on.store(worth, std::memory_order_relaxed);
-  }
-};
 
 // Groups of queries that are sifted together.
 struct Bundle {
@@ -103,7 +86,8 @@ class CoarseScanner final : public Scanner {
 
  private:
   void scan_once(const ScanRequest& request, bool may_guess, ScanResult& result);
-  void cut(const ScanRequest& request, std::uint32_t threads);
+  void cut(const ScanRequest& request, std::uint32_t threads, ScanResult& result);
+  void choose_sifting(const ScanRequest& request, ScanResult& result);
   void run(const CoarseJob& job, std::uint32_t threads);
   void walk(const CoarseJob& job, std::uint32_t threads);
   [[nodiscard]] bool stop_now(const ScanRequest& request);
@@ -114,7 +98,6 @@ class CoarseScanner final : public Scanner {
   void sift(const CoarseJob& job, const Stretch& stretch, const Bundle& bundle, Worker& worker);
   std::uint64_t sift_group(const CoarseJob& job, const Piece& part, std::uint64_t base,
                            const Bundle& bundle, std::size_t g, Worker& worker);
-  void note_sifted(std::size_t g, std::uint64_t rows, std::uint64_t passed);
   void read_nearest(const CoarseJob& job, const Stretch& stretch, std::uint32_t query,
                     PassedRows& passed, Worker& worker, BoundList& list);
   void ask_for_rows(const CoarseJob& job, const Stretch& stretch, float most,
@@ -162,23 +145,49 @@ bool serves(const ScanRequest& request) {
                      [](const ScanBlock& block) { return block.block->coarse() != nullptr; });
 }
 
-void CoarseScanner::cut(const ScanRequest& request, std::uint32_t threads) {
+std::uint64_t eligible_in(const ScanRequest& request, std::uint32_t mask, const Piece& piece) {
+  const std::uint32_t there = request.blocks[piece.block].count;
+  const std::uint32_t eligible = request.masks[mask].eligible[piece.block];
+  if (eligible == there) return piece.rows;
+  if (piece.rows == there) return eligible;
+  const std::uint64_t* const words = request.masks[mask].words[piece.block] + piece.first / 64;
+  std::uint64_t count = 0;
+  for (std::uint32_t row = 0; row < piece.rows; row += 64) {
+    count += static_cast<std::uint64_t>(std::popcount(words[row / 64]));
+  }
+  return count;
+}
+
+void CoarseScanner::cut(const ScanRequest& request, std::uint32_t threads, ScanResult& result) {
+  cut_groups(request, kCoarseQueries, groups_);
+  choose_sifting(request, result);
   cut_pieces(request, sieving_ ? sieve_.axes() : nullptr, queries_.stride(), pieces_);
   cut_stretches(pieces_, threads, stretches_);
   if (sieving_) first_.prepare(request, pieces_);
-  cut_groups(request, kCoarseQueries, groups_);
   bundles_.clear();
   for (std::size_t g = 0; g < groups_.size(); g += kBundleGroups) {
     bundles_.push_back({g, std::min(kBundleGroups, groups_.size() - g)});
   }
+}
+
+// Queries are brought into the sketches' space only when some group is to be sifted.
+void CoarseScanner::choose_sifting(const ScanRequest& request, ScanResult& result) {
   if (sifting_size_ < groups_.size()) {
     sifting_ = std::make_unique<Sifting[]>(groups_.size());
     sifting_size_ = groups_.size();
   }
+  bool any = false;
   for (std::size_t g = 0; g < groups_.size(); ++g) {
     const ScanMask& mask = request.masks[groups_[g].mask];
-    bool on =
-        sieving_ && worth_sifting(request, mask, groups_[g].first, groups_[g].count, kShareMax);
+    sifting_[g].reset(
+        worth_sifting(request, mask, groups_[g].first, groups_[g].count, kSiftShareMax));
+    any = any || sifting_[g].on();
+  }
+  PlaneTimer timer(request.timed);
+  sieving_ = any && sieve_.prepare(request);
+  if (sieving_) timer.lap(result.counts.sketch_ns);
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    bool on = sieving_ && sifting_[g].on();
     for (std::uint32_t q = 0; q < groups_[g].count && on; ++q) {
       on = sieve_.serves(groups_[g].first + q);
     }
@@ -251,8 +260,10 @@ void CoarseScanner::walk(const CoarseJob& job, std::uint32_t threads) {
 void CoarseScanner::visit(const CoarseJob& job, const Stretch& stretch, const Bundle& bundle,
                           Worker& worker, std::vector<BoundList>& lists) {
   std::fill(worker.until.begin(), worker.until.end(), std::uint64_t{0});
+  PlaneTimer timer(job.request.timed);
   if (stretch.sketched) {
     sift(job, stretch, bundle, worker);
+    timer.lap(worker.counts.sketch_ns);
     for (std::size_t g = bundle.first; g < bundle.first + bundle.count; ++g) {
       for (std::uint32_t q = 0; q < groups_[g].count && worker.until[g - bundle.first] != 0; ++q) {
         const std::uint32_t query = groups_[g].first + q;
@@ -265,6 +276,7 @@ void CoarseScanner::visit(const CoarseJob& job, const Stretch& stretch, const Bu
   for (std::size_t g = bundle.first; g < bundle.first + bundle.count; ++g) {
     scan_from(job, stretch, worker.until[g - bundle.first], g, worker, lists);
   }
+  timer.lap(worker.counts.coarse_ns);
 }
 
 // One group over the rows of a stretch from `from` on, in order and without sketches.
@@ -280,7 +292,7 @@ void CoarseScanner::scan_from(const CoarseJob& job, const Stretch& stretch, std:
       const auto skipped = static_cast<std::uint32_t>(from > base ? from - base : 0);
       const Piece rest{piece.block, piece.first + skipped, piece.rows - skipped, false};
       worker.pass.rows_in_order(job, rest, group, queries_.panels(g), lists);
-      worker.counts.coarse += std::uint64_t{rest.rows} * group.count;
+      worker.counts.coarse += eligible_in(job.request, group.mask, rest) * group.count;
     }
     base = end;
   }
@@ -300,10 +312,10 @@ void CoarseScanner::sift(const CoarseJob& job, const Stretch& stretch, const Bun
                        true};
       for (std::size_t g = bundle.first; g < bundle.first + bundle.count; ++g) {
         std::uint64_t& until = worker.until[g - bundle.first];
-        if (until != base + done || !sifting_[g].on.load(std::memory_order_relaxed)) continue;
+        if (until != base + done || !sifting_[g].on()) continue;
         if (job.request.masks[groups_[g].mask].words[part.block] != nullptr) {
           const std::uint64_t passed = sift_group(job, part, base + done, bundle, g, worker);
-          note_sifted(g, std::uint64_t{part.rows} * groups_[g].count, passed);
+          sifting_[g].note(std::uint64_t{part.rows} * groups_[g].count, passed, groups_[g].count);
         }
         until += part.rows;
       }
@@ -326,17 +338,6 @@ std::uint64_t CoarseScanner::sift_group(const CoarseJob& job, const Piece& part,
     all += count.all;
   }
   return all;
-}
-
-// `passed` of so many rows did; when too many do, the group goes on without sketches.
-void CoarseScanner::note_sifted(std::size_t g, std::uint64_t rows, std::uint64_t passed) {
-  Sifting& sifting = sifting_[g];
-  const std::uint64_t all = passed + sifting.passed.fetch_add(passed, std::memory_order_relaxed);
-  const std::uint64_t seen = rows + sifting.seen.fetch_add(rows, std::memory_order_relaxed);
-  if (seen >= kRowsJudged * groups_[g].count &&
-      static_cast<double>(all) > kShareMax * static_cast<double>(seen)) {
-    sifting.on.store(false, std::memory_order_relaxed);
-  }
 }
 
 // Of the rows that passed, a few for each row of the answer whose bounds are least: with what the
@@ -418,8 +419,7 @@ bool CoarseScanner::sifted(std::uint32_t query) const {
   const auto behind =
       std::upper_bound(groups_.begin(), groups_.end(), query,
                        [](std::uint32_t q, const Group& group) { return q < group.first; });
-  return sifting_[static_cast<std::size_t>(behind - groups_.begin()) - 1].on.load(
-      std::memory_order_relaxed);
+  return sifting_[static_cast<std::size_t>(behind - groups_.begin()) - 1].on();
 }
 
 // First thresholds for the queries that are sifted.
@@ -432,6 +432,8 @@ void CoarseScanner::seed_all(const CoarseJob& job, std::uint32_t threads) {
       const FirstThreshold::Found found =
           first_.find(job, sieve_, query, may_guess_, worker.pass, worker.bench);
       worker.counts.coarse += found.read;
+      worker.counts.sketch_ns += found.sketch_ns;
+      worker.counts.coarse_ns += found.coarse_ns;
       guessed_[q] = found.guessed ? 1 : 0;
     });
   });
@@ -468,11 +470,10 @@ Status CoarseScanner::scan(const ScanRequest& request, ScanResult& result) {
 void CoarseScanner::scan_once(const ScanRequest& request, bool may_guess, ScanResult& result) {
   stopped_.store(false, std::memory_order_relaxed);
   out_of_memory_.store(false, std::memory_order_relaxed);
-  sieving_ = sieve_.prepare(request);
   may_guess_ = may_guess;
   guessed_.assign(request.queries.size(), 0);
   const std::uint32_t threads = std::max(1u, std::min(request.threads, pool_.threads()));
-  cut(request, threads);
+  cut(request, threads, result);
   queries_.pack(groups_);
   run({request, queries_, kernels_}, threads);
   if (out_of_memory_.load(std::memory_order_relaxed)) {

@@ -43,6 +43,7 @@ struct Group {
 
 struct Worker {
   std::vector<TopK> lists;  // one per query of the request
+  std::uint64_t ns = 0;     // scanning, where the request is timed
   alignas(64) float sums[kTileQueries * kTileRows];
   alignas(64) std::uint32_t counts[kTileQueries * kTileRows];
 };
@@ -156,6 +157,7 @@ void CpuScanner::run(const ScanRequest& request, std::uint32_t threads) {
   const bool by_queries = groups_.size() >= std::size_t{2} * threads;
   const std::size_t list_sets = by_queries ? 1 : threads;
   while (workers_.size() < threads) workers_.push_back(std::make_unique<Worker>());
+  for (const auto& worker : workers_) worker->ns = 0;
   for (std::size_t w = 0; w < list_sets; ++w) {
     std::vector<TopK>& lists = workers_[w]->lists;
     if (lists.size() < request.queries.size()) lists.resize(request.queries.size());
@@ -170,8 +172,10 @@ void CpuScanner::run(const ScanRequest& request, std::uint32_t threads) {
       stopped_.store(true, std::memory_order_relaxed);
       return;
     }
+    PlaneTimer timer(request.timed);
     try {
       scan_piece(request, piece, group, worker, lists);
+      timer.lap(worker.ns);
     } catch (const std::bad_alloc&) {
       out_of_memory_.store(true, std::memory_order_relaxed);
       stopped_.store(true, std::memory_order_relaxed);
@@ -269,8 +273,12 @@ Status CpuScanner::scan(const ScanRequest& request, ScanResult& result) {
   result.queries.resize(request.queries.size());
   result.stopped = stopped_.load(std::memory_order_relaxed);
   result.counts = {};
-  for (const ScanBlock& block : request.blocks) {
-    result.counts.full += std::uint64_t{block.count} * request.queries.size();
+  for (const auto& worker : workers_) result.counts.full_ns += worker->ns;
+  for (const ScanQuery& query : request.queries) {
+    const ScanMask& mask = request.masks[query.mask];
+    for (std::size_t b = 0; b < request.blocks.size(); ++b) {
+      result.counts.full += mask.words[b] == nullptr ? 0 : mask.eligible[b];
+    }
   }
   if (result.stopped) return {};
   for (std::size_t q = 0; q < request.queries.size(); ++q) {

@@ -90,12 +90,12 @@ FirstThreshold::Found FirstThreshold::find(const CoarseJob& job, const SketchSie
   const std::uint32_t rank = guess ? guess_rank : need;
   if (rank > kSeedsMax) return found;
   SharedThreshold& threshold = job.queries.threshold(query);
+  PlaneTimer timer(job.request.timed);
   sieve.measure(job.request, sample, query, bench.sieve);
   sieve.nearest(job.request, sample, query, threshold.get(), kSeedsPerRow * rank, bench.sieve,
                 bench.near);
+  timer.lap(found.sketch_ns);
   if (bench.near.size() < rank) return found;
-  std::sort(bench.near.begin(), bench.near.end(),
-            [](const auto& a, const auto& b) { return a.piece < b.piece; });
   bench.seeds.reset(rank);
   for (const SketchSieve::Near& row : bench.near) {
     CoarsePass::ask_for(job, sample[row.piece], row.row);
@@ -114,6 +114,7 @@ FirstThreshold::Found FirstThreshold::find(const CoarseJob& job, const SketchSie
   bench.seeds.settle(threshold);
   found.read = bench.near.size();
   found.guessed = guess && threshold.get() < before;
+  timer.lap(found.coarse_ns);
   return found;
 }
 

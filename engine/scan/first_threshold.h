@@ -31,8 +31,10 @@ class FirstThreshold {
     BoundList seeds;
   };
   struct Found {
-    std::uint64_t read = 0;  // rows, from the coarse plane
-    bool guessed = false;    // the threshold was lowered, and it is a guess
+    std::uint64_t read = 0;       // rows, from the coarse plane
+    bool guessed = false;         // the threshold was lowered, and it is a guess
+    std::uint64_t sketch_ns = 0;  // of a timed request
+    std::uint64_t coarse_ns = 0;
   };
 
   // Takes the sample from the pieces. May throw std::bad_alloc, as find().

@@ -22,6 +22,7 @@
 // One thread at a time per scanner; several scanners run at once. scan() blocks.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <limits>
 #include <span>
@@ -86,6 +87,7 @@ struct ScanRequest {
   std::span<const ScanQuery> queries;
   const StopCheck* stop = nullptr;  // null: never stops
   std::uint32_t threads = 1;        // at most this many, the calling one included
+  bool timed = false;               // ScanCounts tell the time in each plane too
 };
 
 struct Candidate {
@@ -94,20 +96,46 @@ struct Candidate {
   std::uint32_t position = 0;
 };
 
-// What a scan did, over all queries: how many times a row was looked at in each plane. Costs
-// nothing to count.
+// What a scan did, over all queries: how many times a row was looked at in each plane, which costs
+// nothing to count; and when the request is timed, for how long, over all threads. A scanner that
+// cannot tell leaves the times at 0.
 struct ScanCounts {
   std::uint64_t sketch = 0;       // first stripe
   std::uint64_t sketch_fine = 0;  // second stripe
   std::uint64_t coarse = 0;
   std::uint64_t full = 0;
+  std::uint64_t sketch_ns = 0;
+  std::uint64_t coarse_ns = 0;
+  std::uint64_t full_ns = 0;
 
   void add(const ScanCounts& other) {
     sketch += other.sketch;
     sketch_fine += other.sketch_fine;
     coarse += other.coarse;
     full += other.full;
+    sketch_ns += other.sketch_ns;
+    coarse_ns += other.coarse_ns;
+    full_ns += other.full_ns;
   }
+};
+
+// Time in planes, for a request that is timed; else it never looks at the clock.
+class PlaneTimer {
+ public:
+  explicit PlaneTimer(bool on) : on_(on) {
+    if (on_) last_ = std::chrono::steady_clock::now();
+  }
+  // Adds what has passed since the last call.
+  void lap(std::uint64_t& ns) {
+    if (!on_) return;
+    const auto now = std::chrono::steady_clock::now();
+    ns += static_cast<std::uint64_t>(std::chrono::nanoseconds(now - last_).count());
+    last_ = now;
+  }
+
+ private:
+  bool on_;
+  std::chrono::steady_clock::time_point last_;
 };
 
 struct QueryCandidates {

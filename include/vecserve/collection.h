@@ -57,6 +57,15 @@ struct SearchReads {
   std::uint64_t full = 0;  // the vectors themselves, those that the reference scored included
 };
 
+// Where the time went in each of these views, in nanoseconds of all threads together, when
+// SearchOptions::explain asked for it; else 0. What a GPU does is not told apart.
+struct SearchTimes {
+  std::uint64_t sketch_ns = 0;
+  std::uint64_t coarse_ns = 0;
+  std::uint64_t graph_ns = 0;
+  std::uint64_t full_ns = 0;
+};
+
 // The answers of a batch, flat: those of query i are neighbors[offsets[i]] up to, not including,
 // neighbors[offsets[i + 1]], nearest first; equal distances by id. Reuse one object for many
 // searches and its memory is reused.
@@ -71,6 +80,7 @@ struct SearchResult {
   double recall = 1.0;                  // of an approximate answer: what is expected of it
   SearchStages stages;
   SearchReads reads;
+  SearchTimes times;
 
   [[nodiscard]] std::size_t query_count() const { return offsets.empty() ? 0 : offsets.size() - 1; }
   [[nodiscard]] std::span<const Neighbor> of(std::size_t query) const {

@@ -175,6 +175,8 @@ struct VECSERVE_API SearchOptions {
   double recall = 1.0;
   std::uint32_t ef = 0;
 
+  bool explain = false;  // fill SearchResult::times, for a few looks at the clock
+
   Deadline deadline = kNoDeadline;
   std::shared_ptr<const CancelToken> cancel{};
 
@@ -187,6 +189,7 @@ struct VECSERVE_API RangeSearchOptions {
   std::string filter{};
   bool with_payload = false;
   bool with_vector = false;
+  bool explain = false;  // as in SearchOptions
   Deadline deadline = kNoDeadline;
   std::shared_ptr<const CancelToken> cancel{};
 

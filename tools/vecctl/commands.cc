@@ -202,6 +202,7 @@ Status query(Target& target, const Arguments& arguments, std::FILE* out) {
     options.filter = arguments.filter;
     options.with_payload = !arguments.without_payload;
     options.with_vector = arguments.with_vector;
+    options.explain = arguments.explain;
     answer = target.range_search(arguments.name, query, options);
   } else {
     SearchOptions options;
@@ -211,14 +212,19 @@ Status query(Target& target, const Arguments& arguments, std::FILE* out) {
     options.filter = arguments.filter;
     options.with_payload = !arguments.without_payload;
     options.with_vector = arguments.with_vector;
+    options.explain = arguments.explain;
     answer = target.search(arguments.name, query, options);
   }
   VECSERVE_TRY(answer.status());
-  if (!arguments.json) return put(out, answer_table(*answer, arguments.with_vector));
+  if (!arguments.json) {
+    return put(out, answer_table(*answer, arguments.with_vector) +
+                        (arguments.explain ? explain_table(*answer) : ""));
+  }
   std::string text;
   for (const Neighbor& neighbor : answer->result.of(0)) {
     text += neighbor_json(neighbor, !arguments.without_payload) + "\n";
   }
+  if (arguments.explain) text += explain_json(*answer) + "\n";
   return put(out, text);
 }
 

@@ -53,6 +53,7 @@ struct Arguments {
   double recall = 1.0;
   std::uint32_t ef = 0;
   bool with_vector = false;
+  bool explain = false;
   bool without_payload = false;
 
   // restore

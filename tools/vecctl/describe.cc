@@ -33,6 +33,10 @@ std::string fields_json(const CollectionOptions& options) {
 }
 
 // Where a server spent its time, the parts that matter.
+bool is_certified(const SearchResult& result) {
+  return !result.certified.empty() && result.certified[0] == 1;
+}
+
 std::string stages_text(const CallInfo& info) {
   const ServedStages& at = info.server;
   const auto wire = static_cast<std::uint64_t>(
@@ -148,7 +152,7 @@ std::string answer_table(const Answer& answer, bool with_vector) {
   }
   const SearchResult& result = answer.result;
   std::string about = "exact";
-  if (result.certified.empty() || result.certified[0] != 1) {
+  if (!is_certified(result)) {
     about = result.recall < 1.0 ? fmt::format("approximate, recall {:.3f} expected", result.recall)
                                 : "not exact";
   }
@@ -161,6 +165,46 @@ std::string answer_table(const Answer& answer, bool with_vector) {
                          duration_text(result.stages.rescore_ns), result.backend);
   }
   return table.text() + about + "\n";
+}
+
+std::string explain_table(const Answer& answer) {
+  const SearchResult& result = answer.result;
+  if (answer.info.attempts > 0) {
+    return fmt::format("{} scanned again, certified: {}; the planes are told with --data only\n",
+                       result.reruns, is_certified(result) ? "yes" : "no");
+  }
+  const SearchReads& reads = result.reads;
+  const SearchTimes& times = result.times;
+  Table table({"PLANE", ">ROWS", ">TIME"});
+  table.add({"sketch", count_text(reads.sketch), duration_text(times.sketch_ns)});
+  table.add({"  of these all axes", count_text(reads.sketch_fine), ""});
+  table.add({"coarse", count_text(reads.coarse), duration_text(times.coarse_ns)});
+  table.add({"graph", count_text(reads.graph), duration_text(times.graph_ns)});
+  table.add({"full", count_text(reads.full), duration_text(times.full_ns)});
+  return table.text() + fmt::format("prepare {}, fetch {}, {} scanned again, certified: {}\n",
+                                    duration_text(result.stages.prepare_ns),
+                                    duration_text(result.stages.fetch_ns), result.reruns,
+                                    is_certified(result) ? "yes" : "no");
+}
+
+std::string explain_json(const Answer& answer) {
+  const SearchResult& result = answer.result;
+  const SearchStages& stages = result.stages;
+  std::string planes;
+  if (answer.info.attempts == 0) {
+    const SearchReads& reads = result.reads;
+    const SearchTimes& times = result.times;
+    planes = fmt::format(
+        ",\"reads\":{{\"sketch\":{},\"sketch_fine\":{},\"coarse\":{},\"graph\":{},\"full\":{}}},"
+        "\"times\":{{\"sketch_ns\":{},\"coarse_ns\":{},\"graph_ns\":{},\"full_ns\":{}}}",
+        reads.sketch, reads.sketch_fine, reads.coarse, reads.graph, reads.full, times.sketch_ns,
+        times.coarse_ns, times.graph_ns, times.full_ns);
+  }
+  return fmt::format(
+      "{{\"explain\":{{\"backend\":{},\"certified\":{},\"reruns\":{},"
+      "\"stages\":{{\"prepare_ns\":{},\"scan_ns\":{},\"rescore_ns\":{},\"fetch_ns\":{}}}{}}}}}",
+      text_json(result.backend), is_certified(result), result.reruns, stages.prepare_ns,
+      stages.scan_ns, stages.rescore_ns, stages.fetch_ns, planes);
 }
 
 }  // namespace vecserve::vecctl

@@ -105,6 +105,8 @@ void add_rows(CLI::App& app, Arguments& to) {
       ->excludes(radius);
   query->add_option("--filter", to.filter, kFilterHelp);
   query->add_flag("--with-vector", to.with_vector, "Their vectors too");
+  query->add_flag("--explain", to.explain,
+                  "Also the planes that it read: rows entering each, and the time in it");
   query->add_flag("--no-payload", to.without_payload, "Without their payloads");
   CLI::App* const get = app.add_subcommand("get", "Rows by id, as JSON lines");
   get->add_option("name", to.name, "The collection")->required();

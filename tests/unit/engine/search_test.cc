@@ -75,6 +75,35 @@ TEST_CASE("search: the nearest rows with their distances, ties by id", "[engine]
   CHECK(core->tallies.searches == 1);
 }
 
+TEST_CASE("search: an explained one tells the time in each plane, others do not", "[engine]") {
+  Engine engine;
+  const CorePtr core = ruler(engine);
+  const std::vector<float> x = {4.5f, 0};
+  SearchOptions options;
+  options.k = 4;
+  SearchResult result = search(core, {Query(x)}, options);
+  CHECK(result.times.full_ns + result.times.coarse_ns + result.times.sketch_ns == 0);
+  CHECK(result.reads.full >= 4);
+  options.explain = true;
+  for (int again = 0; again < 2; ++again) {
+    REQUIRE(search_collection(*core, std::vector<Query>{Query(x)}, options, result).ok());
+    CHECK(result.times.full_ns > 0);
+    CHECK(result.times.sketch_ns == 0);
+    CHECK(result.times.graph_ns == 0);
+    // One thread: planes are read within the stages.
+    CHECK(result.times.full_ns + result.times.coarse_ns <=
+          result.stages.scan_ns + result.stages.rescore_ns);
+  }
+  options.explain = false;
+  REQUIRE(search_collection(*core, std::vector<Query>{Query(x)}, options, result).ok());
+  CHECK(result.times.full_ns == 0);
+  RangeSearchOptions within;
+  within.radius = 5.0;
+  CHECK(range(core, {Query(x)}, within).times.full_ns == 0);
+  within.explain = true;
+  CHECK(range(core, {Query(x)}, within).times.full_ns > 0);
+}
+
 TEST_CASE("search: k larger than the collection gives all of it", "[engine]") {
   Engine engine;
   const CorePtr core = ruler(engine);

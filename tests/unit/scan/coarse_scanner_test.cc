@@ -3,9 +3,13 @@
 // Always holds: what the coarse plane cannot serve is answered all the same.
 #include "engine/scan/coarse_scanner.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <vector>
 
+#include "engine/scan/reference.h"
 #include "tests/support/data.h"
+#include "tests/support/sketches.h"
 
 namespace {
 
@@ -92,4 +96,77 @@ TEST_CASE("coarse scanner: its name tells the kernels", "[scan]") {
   WorkerPool pool(1);
   const auto scanner = make_coarse_scanner(*choose_kernels("generic").value(), pool);
   CHECK(scanner->name() == "cpu/coarse/generic");
+}
+
+TEST_CASE("coarse scanner: the time in each plane is told of timed requests, and only of those",
+          "[scan]") {
+  WorkerPool pool(2);
+  const auto scanner = make_coarse_scanner(*choose_kernels("").value(), pool);
+  for (const bool coarse : {true, false}) {
+    Fixture data(coarse);
+    ScanRequest request = data.request();
+    ScanResult result;
+    REQUIRE(scanner->scan(request, result).ok());
+    CHECK(result.counts.sketch_ns + result.counts.coarse_ns + result.counts.full_ns == 0);
+    request.timed = true;
+    for (int again = 0; again < 2; ++again) {
+      REQUIRE(scanner->scan(request, result).ok());
+      CHECK(result.counts.sketch_ns == 0);
+      CHECK((result.counts.coarse_ns > 0) == coarse);
+      CHECK((result.counts.full_ns > 0) == !coarse);
+    }
+  }
+}
+
+TEST_CASE("coarse scanner: sketches are timed beside what they leave", "[scan]") {
+  WorkerPool pool(2);
+  const auto scanner = make_coarse_scanner(*choose_kernels("").value(), pool);
+  Fixture data(true, 20'000);
+  const auto sketches = make_sketches(data.shape, data.blocks);
+  ScanRequest request = data.request();
+  request.timed = true;
+  ScanResult result;
+  REQUIRE(scanner->scan(request, result).ok());
+  CHECK(result.counts.sketch_ns > 0);
+  CHECK(result.counts.coarse_ns > 0);
+  CHECK(result.counts.full_ns == 0);
+}
+
+TEST_CASE("coarse scanner: of few eligible rows among many, the nearest are found", "[scan]") {
+  WorkerPool pool(2);
+  const auto scanner = make_coarse_scanner(*choose_kernels("").value(), pool);
+  Fixture data(true, 20'000, 32);
+  // Now and then one, and a few words where all are: more than the average tells.
+  for (auto& words : data.bits) {
+    for (std::size_t w = 0; w < words.size(); ++w) {
+      words[w] = w % 97 == 5 ? ~std::uint64_t{0} : w % 3 == 0 ? std::uint64_t{1} << w % 64 : 0;
+    }
+  }
+  for (std::size_t b = 0; b < data.blocks.size(); ++b) {
+    for (std::size_t p = data.blocks[b].count; p < data.bits[b].size() * 64; ++p) {
+      data.bits[b][p / 64] &= ~(std::uint64_t{1} << p % 64);
+    }
+  }
+  data.masks[0] = make_mask(data.bits);
+  std::vector<double> distances;
+  for (std::size_t b = 0; b < data.blocks.size(); ++b) {
+    for (std::uint32_t p = 0; p < data.blocks[b].count; ++p) {
+      if ((data.bits[b][p / 64] >> p % 64 & 1) == 0) continue;
+      distances.push_back(
+          reference_distance(data.shape, data.query[0].vector(), data.blocks[b].block->vector(p)));
+    }
+  }
+  std::sort(distances.begin(), distances.end());
+  ScanResult result;
+  REQUIRE(scanner->scan(data.request(), result).ok());
+  CHECK(result.counts.coarse == distances.size());
+  std::vector<double> found;
+  for (const Candidate& row : result.queries[0].list) {
+    CHECK((data.bits[row.block][row.position / 64] >> row.position % 64 & 1) == 1);
+    found.push_back(reference_distance(data.shape, data.query[0].vector(),
+                                       data.blocks[row.block].block->vector(row.position)));
+  }
+  std::sort(found.begin(), found.end());
+  REQUIRE(found.size() >= 10);
+  for (std::size_t i = 0; i < 10; ++i) CHECK(found[i] == distances[i]);
 }

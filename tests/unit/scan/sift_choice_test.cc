@@ -40,3 +40,27 @@ TEST_CASE("sift choice: not for filters that keep few rows", "[scan]") {
   CHECK_FALSE(choice(60'000, 7'499, 10, 0.06));
   CHECK_FALSE(choice(60'000, 0, 1, 0.35));
 }
+
+TEST_CASE(
+    "sift choice: sketches that let too much pass are given up, once there is enough to judge",
+    "[scan]") {
+  Sifting sifting;
+  CHECK_FALSE(sifting.on());
+  sifting.reset(true);
+  CHECK(sifting.on());
+  sifting.note(2'047, 2'047, 1);
+  CHECK(sifting.on());  // too early to say
+  sifting.note(1, 0, 1);
+  CHECK_FALSE(sifting.on());
+  sifting.reset(true);
+  sifting.note(4'096, 1'433, 1);  // 35 % and no more
+  CHECK(sifting.on());
+  sifting.note(10, 10, 1);
+  CHECK_FALSE(sifting.on());
+  sifting.reset(true);
+  sifting.note(4'096, 4'096, 3);  // rows of each of three queries: too few yet
+  CHECK(sifting.on());
+  sifting.reset(false);
+  sifting.note(4'096, 0, 1);
+  CHECK_FALSE(sifting.on());
+}

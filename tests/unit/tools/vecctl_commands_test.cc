@@ -119,6 +119,42 @@ TEST_CASE("vecctl query: by a row's own vector, within a radius, with a filter a
   CHECK(desk.run(query).status.code() == StatusCode::invalid_argument);
 }
 
+TEST_CASE("vecctl query --explain: rows entering each plane, its time, and the certificate") {
+  const Desk desk;
+  desk.make_books();
+  Arguments query;
+  query.command = "query";
+  query.name = "books";
+  query.vector = "0,0";
+  CHECK(desk.run(query).out.find("PLANE") == std::string::npos);
+  query.explain = true;
+  const std::string table = desk.run(query).out;
+  CHECK(table.find("PLANE") != std::string::npos);
+  CHECK(table.find("certified: yes") != std::string::npos);
+  query.json = true;
+  for (const bool ranged : {false, true}) {
+    if (ranged) query.radius = 2.0;
+    const auto lines = lines_of(desk.run(query).out);
+    REQUIRE(lines.size() == (ranged ? 3 : 4));
+    const nlohmann::json& told = lines.back()["explain"];
+    CHECK(told["certified"] == true);
+    CHECK(told["reruns"] == 0);
+    CHECK(told["reads"]["full"] >= 3);
+    CHECK(told["times"]["full_ns"] > 0);
+    CHECK(told["times"]["sketch_ns"] == 0);
+    CHECK(told["stages"]["scan_ns"] > 0);
+  }
+  // A server does not tell its planes.
+  Answer answer;
+  answer.result.offsets = {0, 0};
+  answer.result.certified = {1};
+  answer.info.attempts = 1;
+  CHECK(explain_table(answer).find("--data") != std::string::npos);
+  const auto told = nlohmann::json::parse(explain_json(answer))["explain"];
+  CHECK_FALSE(told.contains("reads"));
+  CHECK(told["certified"] == true);
+}
+
 TEST_CASE("vecctl query: a recall that is wanted is obeyed, and said of what is not exact") {
   const Desk desk;
   desk.make_books();
