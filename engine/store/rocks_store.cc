@@ -296,6 +296,9 @@ Result<VerifyReport> RocksStore::verify(const LoadSink& sink) {
     const std::shared_lock<std::shared_mutex> lock(open_mutex_);
     Status usable = opened();
     if (!usable.ok()) return usable;
+    // Read first: whoever syncs beside us may mark what came after our snapshot.
+    auto mark = read_watermark(*fs_, options_.path);
+    if (!mark.ok()) return Status(StatusCode::data_loss, mark.status().message());
     // The remover may be at work beside us: what it does must not show halfway.
     const rocksdb::Snapshot* snapshot = options_.read_only ? nullptr : rocks_.db().GetSnapshot();
     auto found = read_store(rocks_, snapshot, sink, 1);
@@ -306,8 +309,6 @@ Result<VerifyReport> RocksStore::verify(const LoadSink& sink) {
     }
     Status status = from_rocks_reading(rocks_.db().VerifyChecksum(), "checking all blocks");
     if (!status.ok()) return status;
-    auto mark = read_watermark(*fs_, options_.path);
-    if (!mark.ok()) return Status(StatusCode::data_loss, mark.status().message());
     status = check_watermark(*mark, *found);
     if (!status.ok()) return status;
     return VerifyReport{found->collections.size(), found->rows, found->bytes};
