@@ -80,9 +80,8 @@ class CrashLoop {
   }
   [[nodiscard]] bool passed() const {
     if (settings_.graph && graphs_restored_ * 2 < graphs_) return false;
-    // Chance decides what a kill meets; with less than this the run has tried too little.
-    if (settings_.graph && graphs_ * 4 < settings_.cycles) return false;
-    return bad_figures() == 0 && kills_.in_flight * 4 >= settings_.cycles && kills_.missed == 0;
+    if (settings_.graph && graphs_ * 2 < settings_.cycles) return false;
+    return bad_figures() == 0 && kills_.in_flight * 2 >= settings_.cycles && kills_.missed == 0;
   }
 
   [[nodiscard]] nlohmann::ordered_json report(double seconds) const {

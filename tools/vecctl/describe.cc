@@ -32,11 +32,11 @@ std::string fields_json(const CollectionOptions& options) {
   return text + "]";
 }
 
-// Where a server spent its time, the parts that matter.
 bool is_certified(const SearchResult& result) {
   return !result.certified.empty() && result.certified[0] == 1;
 }
 
+// Where a server spent its time, the parts that matter.
 std::string stages_text(const CallInfo& info) {
   const ServedStages& at = info.server;
   const auto wire = static_cast<std::uint64_t>(

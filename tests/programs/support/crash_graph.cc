@@ -40,12 +40,6 @@ SearchOptions walk() {
   return options;
 }
 
-// Every other coordinate of another row: between rows, where they are. What is far from all rows
-// tells of the data and not of the graph; versions make crowds of them.
-void mix(const std::vector<float>& other, std::vector<float>& vector) {
-  for (std::size_t i = 1; i < vector.size(); i += 2) vector[i] = other[i];
-}
-
 // Until all rows are in the graph.
 bool wait_for_graph(const Collection& collection, CollectionStats& stats) {
   for (;;) {
@@ -101,16 +95,16 @@ bool check_graph_after_kill(Database& database, const Collection& collection,
   if (look->missing != 0) wrong("rows that are no nodes");
   Walks walks;
   for (int i = 0; i < kQueries; ++i) {
-    std::vector<float> vector = rows[dice.below(rows.size())].vector;
-    if (i % 2 != 0) mix(rows[dice.below(rows.size())].vector, vector);
+    const std::vector<float> vector =
+        i % 2 == 0 ? rows[dice.below(rows.size())].vector
+                   : coded_vector(dice.below(1 << 20), static_cast<std::uint32_t>(dice.below(99)));
     if (!check_walk(collection, rows, vector, walks)) return false;
   }
   if (walks.found < kRecallMin * kQueries * kNearest) {
     std::fprintf(stderr, "checker: %.0f of %zu neighbours\n", walks.found, kQueries * kNearest);
     wrong("walks that miss what is near");
   }
-  // Where many rows are dead the planner may scan; then this was no look at a graph.
-  if (walks.walked * 2 < kQueries) return true;
+  if (walks.walked * 2 < kQueries) wrong("scans where walks were wanted");
   Event event;
   event.kind = EventKind::graph;
   event.count = stats.graph_restored;

@@ -207,7 +207,12 @@ TEST_CASE("dispatch: the load that a reply carries falls and rises with what wai
   service.run_dry();
   REQUIRE_FALSE(done.empty());
   CHECK(done.front().outcome.load.queued == 20);
-  CHECK(service.dispatch().load(*a).level < busy.level);
+  const Load after = service.dispatch().load(*a);
+  CHECK(after.queued == 0);
+  CHECK(after.spare == idle.spare);
+  CHECK(after.predicted_wait == Duration(0));
+  CHECK(after.level < 0.5F);
+  CHECK(after.level < busy.level);
 }
 
 // Works that are served per second when ten times as many come, in the second half of `length`.
