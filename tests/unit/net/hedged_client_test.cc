@@ -10,6 +10,7 @@
 #include <functional>
 #include <future>
 #include <memory>
+#include <mutex>
 #include <set>
 #include <thread>
 
@@ -28,8 +29,9 @@ struct Replica {
   std::atomic<int> searches{0};
   std::atomic<int> cancels{0};
   std::atomic<int> recalls{0};  // of these, only of what has not begun
-  std::function<bool()> refuse = [] { return false; };
-  std::set<std::uint64_t> held_ids;  // of its connection's thread
+  std::mutex rule_mutex;
+  std::function<bool()> rule = [] { return false; };  // under rule_mutex: refuse the next search?
+  std::set<std::uint64_t> held_ids;                   // of its connection's thread
   ScriptedPeer peer{
       ScriptedPeer::answering([this](PeerConnection& connection, const PeerRequest& request) {
         if (request.header.verb == Verb::cancel) {
@@ -53,7 +55,7 @@ struct Replica {
           ++held;
           return;
         }
-        if (refuse()) {
+        if (refuses()) {
           net::ErrorReply full;
           full.status = Status(StatusCode::resource_exhausted, "full");
           return connection.refuse(request.header, full);
@@ -64,6 +66,18 @@ struct Replica {
         found.truncated = {0};
         connection.reply(request.header, found, {});
       })};
+
+  // At any time: a second copy of an earlier search may still be on its way to the replica.
+  void refuse_when(std::function<bool()> refuse) {
+    const std::lock_guard lock(rule_mutex);
+    rule = std::move(refuse);
+  }
+
+ private:
+  bool refuses() {
+    const std::lock_guard lock(rule_mutex);
+    return rule();
+  }
 };
 
 HedgeOptions options_for(const std::vector<std::unique_ptr<Replica>>& replicas) {
@@ -149,12 +163,12 @@ TEST_CASE(
   Replica& holds = *replicas[0];
   Replica& refuses = *replicas[1];
   std::atomic<int> refusals{0};
-  refuses.refuse = [&] {
+  refuses.refuse_when([&holds, &refusals] {
     if (holds.held == 0) return false;
     holds.silent = false;
     ++refusals;
     return true;
-  };
+  });
   const auto asked = [&] { return holds.searches + refuses.searches; };
   bool third_answered = false;
   for (int i = 0; i < 200'000 && !third_answered; ++i) {
@@ -165,6 +179,7 @@ TEST_CASE(
     third_answered = status.ok() && refusals == refused_before + 1 && asked() == asked_before + 3;
     while (holds.held > 0) std::this_thread::yield();  // a loser that is being taken back
   }
+  refuses.refuse_when([] { return false; });  // what it looked at is gone before its thread
   CHECK(third_answered);
   CHECK(client->stats().hedges >= 1);
 }
