@@ -24,7 +24,7 @@ struct Batch {
   std::vector<Status> statuses;  // per work, ok until the device says otherwise
   GroupId group = kAlone;
   std::uint32_t weight = 0;           // of all works
-  std::uint32_t lane = 0;             // 0 to lanes - 1; set once by the lane's owner
+  std::uint32_t lane = 0;             // 0 to lanes - 1, lanes: a guest's; set once by the owner
   Deadline deadline = kNoDeadline;    // when the last of the works expires
   std::shared_ptr<CancelToken> stop;  // cancelled: nobody wants any of the answers
   TimePoint closed{};                 // when it was taken from the queue

@@ -228,8 +228,8 @@ void Conversation::leave(std::uint64_t request_id) {
 }
 
 void Conversation::submit(Dispatch& dispatch, const std::shared_ptr<Work>& work,
-                          const Arrived& arrived) {
-  const std::optional<Refusal> refusal = try_submit(dispatch, work, arrived);
+                          const Arrived& arrived, bool* guest) {
+  const std::optional<Refusal> refusal = try_submit(dispatch, work, arrived, guest);
   if (!refusal) return;  // from here on the work may be finished and gone
   refuse(arrived, *refusal);
   leave(arrived.header.request_id);
@@ -237,7 +237,7 @@ void Conversation::submit(Dispatch& dispatch, const std::shared_ptr<Work>& work,
 
 std::optional<Refusal> Conversation::try_submit(Dispatch& dispatch,
                                                 const std::shared_ptr<Work>& work,
-                                                const Arrived& arrived) {
+                                                const Arrived& arrived, bool* guest) {
   bool wanted = false;
   {
     const auto lock = lock_briefly(mutex_);
@@ -249,7 +249,7 @@ std::optional<Refusal> Conversation::try_submit(Dispatch& dispatch,
       found->second.dispatch = &dispatch;
     }
   }
-  if (wanted) return dispatch.submit(work);
+  if (wanted) return dispatch.submit(work, guest);
   leave(arrived.header.request_id);
   return std::nullopt;
 }

@@ -53,6 +53,10 @@ class Conversation : public std::enable_shared_from_this<Conversation> {
 
   // False: nothing more is to be read; close once the outbox is empty.
   [[nodiscard]] bool on_frame(Frame frame);
+  // From here on on_frame() may leave a short search of an idle server to run_left(), which must
+  // follow after every on_frame(), once for those that arrived together.
+  void leave_short_searches() { leaves_ = true; }
+  void run_left();
   // The bytes cannot be followed: says so if it can be said. Nothing more is to be read.
   void on_fault(FrameFault fault, const FrameHeader& header);
   // The outbox has room again: scans that paused go on.
@@ -111,11 +115,12 @@ class Conversation : public std::enable_shared_from_this<Conversation> {
   // A write that waits for others is taken out of held_; null: it does not. mutex_ must be held.
   [[nodiscard]] std::shared_ptr<CallTask> drop_held(Open& open);
   void cancel(const Arrived& arrived);
-  void submit(Dispatch& dispatch, const std::shared_ptr<Work>& work, const Arrived& arrived);
+  void submit(Dispatch& dispatch, const std::shared_ptr<Work>& work, const Arrived& arrived,
+              bool* guest = nullptr);
   // The same, but the caller answers a refusal and forgets the request.
   [[nodiscard]] std::optional<Refusal> try_submit(Dispatch& dispatch,
                                                   const std::shared_ptr<Work>& work,
-                                                  const Arrived& arrived);
+                                                  const Arrived& arrived, bool* guest);
 
   void reply_now(const Arrived& arrived, const ReplyBody& body);
   void refuse(const Arrived& arrived, const ErrorReply& error);
@@ -135,6 +140,8 @@ class Conversation : public std::enable_shared_from_this<Conversation> {
   // The io thread's own.
   bool greeted_ = false;
   bool ended_ = false;
+  bool leaves_ = false;       // see leave_short_searches()
+  bool left_ = false;         // run_left() has something to run
   std::uint32_t faults_ = 0;  // bad bodies in a row
 
   // Set by the hello, constant afterwards.

@@ -58,7 +58,15 @@ void Conversation::start_search(std::unique_ptr<Arrived> arrived) {
   auto work =
       std::make_shared<SearchTask>(shared_from_this(), std::move(arrived), terms, std::move(call));
   work->queries = std::move(queries);
-  submit(shared_.serving.searches(), work, work->arrived());
+  bool guest = false;
+  submit(shared_.serving.searches(), work, work->arrived(), leaves_ ? &guest : nullptr);
+  left_ = left_ || guest;
+}
+
+void Conversation::run_left() {
+  if (!left_) return;
+  left_ = false;
+  shared_.serving.run_search_as_guest();
 }
 
 void Conversation::start_call(std::unique_ptr<Arrived> arrived) {
@@ -137,7 +145,8 @@ void Conversation::begin_writes(std::vector<std::uint64_t> ready) {
     }
     if (work == nullptr) continue;
     const Arrived& arrived = work->arrived();
-    const std::optional<Refusal> refusal = try_submit(shared_.serving.writes(), work, arrived);
+    const std::optional<Refusal> refusal =
+        try_submit(shared_.serving.writes(), work, arrived, nullptr);
     if (!refusal) continue;
     refuse(arrived, *refusal);
     Open gone;

@@ -72,8 +72,8 @@ struct SearchDevice::Scratch {
 };
 
 SearchDevice::SearchDevice(std::uint32_t lanes) {
-  scratch_.reserve(lanes);
-  for (std::uint32_t i = 0; i < lanes; ++i) scratch_.push_back(std::make_unique<Scratch>());
+  scratch_.reserve(lanes + 1);
+  for (std::uint32_t i = 0; i <= lanes; ++i) scratch_.push_back(std::make_unique<Scratch>());
 }
 
 SearchDevice::~SearchDevice() = default;

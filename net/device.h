@@ -1,7 +1,8 @@
 // What lanes run batches on. The real devices serve a database: SearchDevice answers a batch by one
 // Collection::search, CallDevice runs each work's own call (writes, reads, administration). Tools
 // and tests bring others, such as a simulated one.
-// Comes after net/lane. run() is called by several lanes at once, each with its own batch.
+// Comes after net/lane. run() is called by several lanes and a guest at once, each with its own
+// batch.
 // Always holds: after run() every work of the batch has its status; nothing is thrown.
 #pragma once
 
@@ -84,7 +85,7 @@ class SearchGroups {
 // work is searched by itself, so that nobody suffers from a neighbour.
 class SearchDevice final : public Device {
  public:
-  // `lanes` as in DispatchOptions: one scratch result is kept per lane.
+  // `lanes` as in DispatchOptions: one scratch result is kept per lane, and one for a guest.
   explicit SearchDevice(std::uint32_t lanes);
   ~SearchDevice() override;
   void run(Batch& batch) noexcept override;

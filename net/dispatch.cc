@@ -32,7 +32,8 @@ Status DispatchOptions::validate() const {
   if (!(target_batches >= 1.0 && target_batches <= 1'000.0)) {
     return Status::invalid_argument("target_batches", "must be between 1 and 1000");
   }
-  if (target_min.count() < 0 || target.count() < 0 || first_guess.count() <= 0) {
+  if (target_min.count() < 0 || target.count() < 0 || first_guess.count() <= 0 ||
+      guest_most.count() < 0) {
     return Status::invalid_argument("target", "times must be positive");
   }
   if (!(bulk_share >= 0.0 && background_share >= 0.0 && bulk_share + background_share <= 0.5)) {
@@ -77,7 +78,7 @@ void Dispatch::finish_dropped(Work& work, Status status, const Load& load) {
   count_finished(1);
 }
 
-std::optional<Refusal> Dispatch::submit(std::shared_ptr<Work> work) {
+std::optional<Refusal> Dispatch::submit(std::shared_ptr<Work> work, bool* guest) {
   std::shared_ptr<Work> gone;
   Load load;
   {
@@ -95,7 +96,10 @@ std::optional<Refusal> Dispatch::submit(std::shared_ptr<Work> work) {
         gone = state.give_way(*work);
         if (gone != nullptr) refusal.reset();
       }
-      if (!refusal.has_value()) state.admit(std::move(work), group, now, trial);
+      if (!refusal.has_value()) {
+        if (guest != nullptr) *guest = state.suits_guest(*work, group, now);
+        state.admit(std::move(work), group, now, trial);
+      }
       if (gone != nullptr) {
         state.leave(*gone, StatusCode::resource_exhausted, false);
         load = state.load_now(now);
@@ -106,7 +110,8 @@ std::optional<Refusal> Dispatch::submit(std::shared_ptr<Work> work) {
       ++state.totals.refused[static_cast<std::size_t>(refusal->reason)];
       return refusal;
     }
-    if (state.lanes_waiting != 0) state.work_came.notify_one();
+    const bool lane = guest == nullptr || !*guest;
+    if (lane && state.lanes_waiting != 0) state.work_came.notify_one();
   }
   if (gone != nullptr) {
     finish_dropped(*gone, to_status({RefusalReason::share, Duration(0), Duration(0)}), load);
@@ -283,6 +288,11 @@ void Dispatch::complete(Batch& batch) {
   }
   count_finished(batch.works.size());
   batch.works.clear();
+}
+
+void Dispatch::wake_lane() {
+  const auto lock = lock_briefly(state_->mutex);
+  if (state_->batcher.works() != 0) state_->work_came.notify_one();
 }
 
 void Dispatch::drain() {

@@ -12,6 +12,10 @@
 //   refusal = dispatch.submit(work)               device.run(batch);
 //   ... work->finish(outcome), on a lane          dispatch.complete(batch);
 //   dispatch.cancel(*work)                      }
+//
+// Waking a sleeping thread can cost as much as a short search. So the thread that brings a short
+// work to an idle core may run it itself, as a guest among the lanes: see submit() and
+// Lanes::run_as_guest().
 #pragma once
 
 #include <condition_variable>
@@ -48,6 +52,11 @@ struct DispatchOptions {
 
   Duration first_guess = std::chrono::microseconds(500);  // of one batch, before any was measured
 
+  // The longest that a work may be expected to take for its bringer to run it; 0: none may. The
+  // default is about what it costs to wake a lane and then the writer of the reply on a machine
+  // whose idle processors sleep, and so the most that another connection of that thread can lose.
+  Duration guest_most = std::chrono::microseconds(100);
+
   // Shares of every batch that lower classes keep while they wait; the rest is strictly by class.
   double bulk_share = 0.05;
   double background_share = 0.02;
@@ -69,7 +78,8 @@ struct DispatchStats {
   std::uint64_t cancelled = 0;
   std::uint64_t shed = 0;  // dropped by the backstop although admitted
   std::uint64_t batches = 0;
-  std::uint64_t batch_works = 0;  // in these
+  std::uint64_t guest_batches = 0;  // of these, run by who brought the work
+  std::uint64_t batch_works = 0;    // in these
   std::uint64_t batch_weight = 0;
   std::uint64_t queued[kPriorityCount] = {};  // works that wait now
   std::uint64_t running = 0;                  // works on lanes now
@@ -96,7 +106,11 @@ class Dispatch {
   [[nodiscard]] std::shared_ptr<Peer> join();
 
   // Admits the work, or says at once why not. Never blocks; refusing costs under 2 us.
-  [[nodiscard]] std::optional<Refusal> submit(std::shared_ptr<Work> work);
+  // With `guest`, which must be false: it is set when the caller had better run the work itself,
+  // because nothing else is in flight, it is expected to be short, and as much time as it needs
+  // has passed since the last batch, so that a busy thread is not made a lane. No lane is woken
+  // then, and the caller owes a Lanes::run_as_guest().
+  [[nodiscard]] std::optional<Refusal> submit(std::shared_ptr<Work> work, bool* guest = nullptr);
 
   // A queued work is finished as cancelled before this returns; a running one when its batch is
   // done, which is stopped early if nobody in it is left; with `waiting_only` it is left alone
@@ -117,6 +131,8 @@ class Dispatch {
   [[nodiscard]] bool wait(Batch& batch);
   // The device is done with the batch: learns its cost and finishes its works.
   void complete(Batch& batch);
+  // A lane looks whether something waits: for a guest that cannot run it.
+  void wake_lane();
 
   // -- Ending -----------------------------------------------------------------------------------
 

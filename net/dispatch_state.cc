@@ -33,7 +33,7 @@ Dispatch::State::State(const DispatchOptions& options_in, const engine::Clock& c
     : options(options_in),
       clock(clock_in),
       budget(std::make_shared<Budget>(options_in.works_max, options_in.bytes_max)),
-      running(options_in.lanes),
+      running(options_in.lanes + 1),
       batcher(batcher_options(options_in)) {}
 
 Duration Dispatch::State::target_of(const Group& group) const {
@@ -47,15 +47,16 @@ Duration Dispatch::State::rest_of_running(TimePoint now, Duration& first) {
   const Duration shared = share_clock.read(now);
   Duration all{0};
   first = Duration::max();
+  std::uint32_t busy = 0;
   for (const Running& one : running) {
-    Duration rest{0};
-    if (one.batch != nullptr) {
-      const Duration charged = shared - one.begun;
-      rest = one.expected > charged ? one.expected - charged : charged / kOverdueParts;
-    }
+    if (one.batch == nullptr) continue;
+    ++busy;
+    const Duration charged = shared - one.begun;
+    const Duration rest = one.expected > charged ? one.expected - charged : charged / kOverdueParts;
     all += rest;
     first = std::min(first, rest);
   }
+  if (busy < options.lanes) first = Duration(0);
   return all;
 }
 
@@ -140,6 +141,12 @@ void Dispatch::State::admit(std::shared_ptr<Work> work, Group& group, TimePoint 
   batcher.push(std::move(work), group, now);
 }
 
+bool Dispatch::State::suits_guest(const Work& work, const Group& group, TimePoint now) const {
+  if (options.guest_most.count() == 0 || unfinished != 0 || !group.cost.measured()) return false;
+  const Duration expected = group.cost.careful(work.terms().weight);
+  return expected <= options.guest_most && now - last_end >= expected;
+}
+
 ClosePolicy Dispatch::State::close_policy(TimePoint now) {
   ClosePolicy policy;
   if (options.admission == Admission::unbounded) {
@@ -187,6 +194,8 @@ bool Dispatch::State::open_batch(Batch& batch, TimePoint now) {
 
 void Dispatch::State::end_batch(Batch& batch, TimePoint now) {
   Running& slot = running[batch.slot];
+  last_end = now;
+  if (batch.lane == options.lanes) ++totals.guest_batches;
   share_clock.end(now);
   Group& group = *slot.group;
   // A batch that was stopped, or whose works were all wrong, says nothing about cost. One that ran

@@ -41,12 +41,13 @@ struct Dispatch::State {
     Duration begun{0};         // on the share clock
     std::uint32_t wanted = 0;  // works that nobody cancelled
   };
-  std::vector<Running> running;
+  std::vector<Running> running;  // one for each lane, one for a guest
   ShareClock share_clock;
   Batcher batcher;
   Backstop backstop;
   GroupId last_group = kAlone;  // that ran last; load() speaks of it
   TimePoint last_trial{};
+  TimePoint last_end{};          // of a batch
   std::uint64_t unfinished = 0;  // works admitted and not yet finished
   std::uint32_t lanes_waiting = 0;
   std::uint32_t peers_active = 0;  // with works in flight
@@ -65,6 +66,8 @@ struct Dispatch::State {
   // Makes room at the expense of a connection that has far more waiting; null: nobody has.
   [[nodiscard]] std::shared_ptr<Work> give_way(const Work& work);
   void admit(std::shared_ptr<Work> work, Group& group, TimePoint now, bool trial);
+  // Whether who brings this work, which is about to be admitted, had better run it itself.
+  [[nodiscard]] bool suits_guest(const Work& work, const Group& group, TimePoint now) const;
   [[nodiscard]] ClosePolicy close_policy(TimePoint now);
   [[nodiscard]] bool open_batch(Batch& batch, TimePoint now);
   void end_batch(Batch& batch, TimePoint now);

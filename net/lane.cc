@@ -1,8 +1,9 @@
 // See lane.h.
-// Each thread owns one Batch and uses it for all its batches. Always holds: every batch that was
-// closed is completed, whatever the device did with it.
+// Each thread owns one Batch and uses it for all its batches; guests share one. Always holds: every
+// batch that was closed is completed, whatever the device did with it.
 #include "net/lane.h"
 
+#include <mutex>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -16,20 +17,26 @@ struct Lanes::Threads {
   Device& device;
   std::uint32_t count;
   std::vector<std::thread> running;
+  std::mutex guest;   // one at a time
+  Batch guest_batch;  // guarded by guest
+
+  void serve(Batch& batch) const {
+    device.run(batch);
+    const WakesTogether together;
+    dispatch.complete(batch);
+  }
 
   void run(std::uint32_t lane) const {
     Batch batch;
     batch.lane = lane;
-    while (dispatch.wait(batch)) {
-      device.run(batch);
-      const WakesTogether together;
-      dispatch.complete(batch);
-    }
+    while (dispatch.wait(batch)) serve(batch);
   }
 };
 
 Lanes::Lanes(Dispatch& dispatch, Device& device, std::uint32_t count)
-    : threads_(new Threads{dispatch, device, count, {}}) {}
+    : threads_(new Threads{dispatch, device, count, {}, {}, {}}) {
+  threads_->guest_batch.lane = count;
+}
 
 Lanes::~Lanes() {
   threads_->dispatch.stop();
@@ -49,6 +56,15 @@ Status Lanes::start() {
     return {StatusCode::resource_exhausted, "the system gives no thread for a lane"};
   }
   return {};
+}
+
+void Lanes::run_as_guest() {
+  const std::unique_lock guest(threads_->guest, std::try_to_lock);
+  if (!guest.owns_lock()) {
+    threads_->dispatch.wake_lane();
+  } else if (threads_->dispatch.close(threads_->guest_batch)) {
+    threads_->serve(threads_->guest_batch);
+  }
 }
 
 }  // namespace vecserve::net

@@ -1,6 +1,8 @@
 // The threads that run batches: each takes the next batch from a dispatch, runs it on the device,
-// and completes it. Comes between dispatch and device.
-// Threads: made by start(), ended by the destructor; the device is called by all of them at once.
+// and completes it; and the guest, a thread that brought a work and runs it itself. Comes between
+// dispatch and device.
+// Threads: made by start(), ended by the destructor; the device is called by all of them at once,
+// and by one guest.
 // Always holds: when the destructor returns no thread runs and nothing waits in the dispatch.
 #pragma once
 
@@ -23,6 +25,11 @@ class Lanes {
 
   // resource_exhausted when the system gives no thread; then nothing runs.
   [[nodiscard]] Status start();
+
+  // Runs the next batch on this thread, as lane number `count`; for a thread to which submit() said
+  // that it is a guest, and not before it did. Another lane may have been faster: then nothing is
+  // left to do. Must have returned before the destructor is called.
+  void run_as_guest();
 
  private:
   struct Threads;

@@ -7,9 +7,19 @@
 
 namespace vecserve::net {
 
+namespace {
+
+DispatchOptions searches_with(const ServingOptions& options, const Device* device) {
+  DispatchOptions searches = options.searches;
+  if (device != nullptr) searches.guest_most = Duration(0);
+  return searches;
+}
+
+}  // namespace
+
 struct Serving::State {
   State(const ServingOptions& options, const engine::Clock& clock, Device* device)
-      : searches(options.searches, clock),
+      : searches(searches_with(options, device), clock),
         writes(options.writes, clock),
         reads(options.reads, clock),
         own_search_device(options.searches.lanes),
@@ -67,6 +77,10 @@ Status Serving::start() {
   VECSERVE_TRY(state_->search_lanes.start());
   VECSERVE_TRY(state_->write_lanes.start());
   return state_->read_lanes.start();
+}
+
+void Serving::run_search_as_guest() {
+  state_->search_lanes.run_as_guest();
 }
 
 Dispatch& Serving::searches() {

@@ -43,8 +43,8 @@ class Serving {
   Serving(const ServingOptions& options, const engine::Clock& clock);
   // Searches run on the caller's device, such as one that only takes the time of a batch: the
   // server above stays the real one. It must outlive the serving core, is called by
-  // options.searches.lanes threads at once, and gives each SearchWork of a batch its answers, or a
-  // status.
+  // options.searches.lanes threads at once and by no guest, and gives each SearchWork of a batch
+  // its answers, or a status.
   Serving(const ServingOptions& options, const engine::Clock& clock, Device& search_device);
   // Stops.
   ~Serving();
@@ -53,6 +53,9 @@ class Serving {
 
   // Starts the lanes' threads.
   [[nodiscard]] Status start();
+
+  // For a thread that searches().submit() made a guest.
+  void run_search_as_guest();
 
   [[nodiscard]] Dispatch& searches();
   [[nodiscard]] Dispatch& writes();

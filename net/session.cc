@@ -64,6 +64,7 @@ std::shared_ptr<Session> Session::make(ServerShared& shared,
           if (const auto self = weak.lock()) self->on_wake();
         });
       });
+  session->conversation_->leave_short_searches();
   return session;
 }
 
@@ -111,6 +112,7 @@ asio::awaitable<void> Session::read_loop() {
     reader_.filled(bytes);
     shared_.counters.bytes_in.fetch_add(bytes, std::memory_order_relaxed);
     reading_ = take_frames();
+    conversation_->run_left();
     account();
   }
   reading_ = false;

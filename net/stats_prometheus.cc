@@ -154,6 +154,8 @@ void add_pools(Families& families, const Serving& serving) {
        [](const DispatchStats& s) { return s.lanes_busy; });
   each("vecserve_batches_total", "Batches begun", MetricType::Counter,
        [](const DispatchStats& s) { return s.batches; });
+  each("vecserve_guest_batches_total", "Batches run by the thread that had read the request",
+       MetricType::Counter, [](const DispatchStats& s) { return s.guest_batches; });
   each("vecserve_cancelled_total", "Requests that were cancelled", MetricType::Counter,
        [](const DispatchStats& s) { return s.cancelled; });
   each("vecserve_shed_total", "Requests admitted, then given up under overload",

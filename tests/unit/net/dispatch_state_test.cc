@@ -257,5 +257,94 @@ TEST_CASE("dispatch: after a spell of slowness batches fill again") {
   CHECK(after > 0.95 * before);
 }
 
+class PlainWork final : public Work {
+ public:
+  using Work::Work;
+  void finish(const Outcome&) noexcept override {}
+};
+
+// A dispatch whose works come and run one after another, by hand.
+struct ByHand {
+  explicit ByHand(const DispatchOptions& options) : dispatch(options, clock) {}
+  // Whether the bringer of a new work is to run it.
+  bool bring(std::uint32_t weight = 1) {
+    WorkTerms terms = terms_of(1);
+    terms.weight = weight;
+    bool guest = false;
+    CHECK_FALSE(
+        dispatch.submit(std::make_shared<PlainWork>(dispatch.join(), terms), &guest).has_value());
+    return guest;
+  }
+  void run(Duration took) {
+    REQUIRE(dispatch.close(batch));
+    clock.advance(took);
+    dispatch.complete(batch);
+  }
+  engine::ManualClock clock;
+  Dispatch dispatch;
+  Batch batch;
+};
+
+TEST_CASE("dispatch: a short work that comes alone after a pause stays with who brought it") {
+  ByHand hands(options_of());
+  CHECK_FALSE(hands.bring());  // nobody knows yet how long it takes
+  for (int i = 0; i < 100; ++i) {
+    hands.run(microseconds(50));
+    hands.clock.advance(microseconds(100));
+    CHECK(hands.bring());
+  }
+  CHECK_FALSE(hands.bring());  // another waits
+  REQUIRE(hands.dispatch.close(hands.batch));
+  CHECK_FALSE(hands.bring());  // two run
+  hands.clock.advance(microseconds(50));
+  hands.dispatch.complete(hands.batch);
+  hands.run(microseconds(50));
+  CHECK_FALSE(hands.bring());  // its bringer would be busy more than half of the time
+  hands.run(microseconds(50));
+  hands.clock.advance(milliseconds(1));
+  CHECK(hands.bring());
+  hands.run(microseconds(50));
+}
+
+TEST_CASE("dispatch: a work that takes long, or that nobody may run, goes to a lane") {
+  DispatchOptions options = options_of();
+  options.guest_most = GENERATE(microseconds(0), microseconds(49), microseconds(60));
+  INFO("a guest may take " << options.guest_most.count() << " ns");
+  ByHand hands(options);
+  static_cast<void>(hands.bring());
+  hands.run(microseconds(50));
+  hands.clock.advance(milliseconds(1));
+  CHECK(hands.bring() == (options.guest_most == microseconds(60)));
+  hands.run(microseconds(50));
+  options.guest_most = Duration(-1);
+  CHECK(options.validate().code() == StatusCode::invalid_argument);
+}
+
+TEST_CASE(
+    "dispatch: a guest's batch is predicted and counted like any, and takes no lane's place") {
+  ByHand hands(options_of());
+  static_cast<void>(hands.bring());
+  hands.run(microseconds(50));
+  hands.clock.advance(milliseconds(1));
+  REQUIRE(hands.bring());
+  Batch guest;
+  guest.lane = options_of().lanes;
+  REQUIRE(hands.dispatch.close(guest));
+  Batch lanes[2];
+  for (Batch& batch : lanes) {
+    CHECK_FALSE(hands.bring());
+    REQUIRE(hands.dispatch.close(batch));
+  }
+  CHECK(hands.dispatch.stats().lanes_busy == 3);
+  CHECK(hands.dispatch.stats().guest_batches == 0);
+  hands.clock.advance(microseconds(50));
+  hands.dispatch.complete(guest);
+  for (Batch& batch : lanes) hands.dispatch.complete(batch);
+  CHECK(hands.dispatch.stats().lanes_busy == 0);
+  CHECK(hands.dispatch.stats().guest_batches == 1);
+  CHECK(hands.dispatch.stats().batches == 4);
+  CHECK(hands.dispatch.stats().in_flight == 0);
+}
+
 }  // namespace
 }  // namespace vecserve::net

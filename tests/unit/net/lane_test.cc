@@ -141,5 +141,63 @@ TEST_CASE("lanes: ending them stops what runs and answers what waits") {
   CHECK(dispatch.stats().in_flight == 0);
 }
 
+TEST_CASE("lanes: a guest runs what it brought before it goes on") {
+  const engine::ManualClock clock;
+  Dispatch dispatch(patient_options(), clock);
+  CountingDevice device;
+  std::atomic<int> ok{0};
+  std::atomic<int> unavailable{0};
+  Lanes lanes(dispatch, device, 2);  // never started: only the guest is there
+  lanes.run_as_guest();
+  CHECK(device.served == 0);
+  WorkTerms terms;
+  terms.group = 1;
+  const auto peer = dispatch.join();
+  for (int i = 1; i <= 3; ++i) {
+    CHECK_FALSE(
+        dispatch.submit(std::make_shared<CountedWork>(peer, terms, ok, unavailable)).has_value());
+    lanes.run_as_guest();
+    CHECK(ok == i);
+  }
+  CHECK(device.lanes_seen == 1U << 2);
+  CHECK(dispatch.stats().guest_batches == 3);
+  CHECK(dispatch.stats().in_flight == 0);
+}
+
+// Guests of several threads at once, as of several io threads, some told so and some not.
+TEST_CASE("lanes: whatever guests and lanes race for is served once") {
+  const engine::SystemClock clock;
+  DispatchOptions options = patient_options();
+  options.guest_most = std::chrono::seconds(1'000);
+  Dispatch dispatch(options, clock);
+  CountingDevice device;
+  std::atomic<int> ok{0};
+  std::atomic<int> unavailable{0};
+  std::atomic<int> admitted{0};
+  Lanes lanes(dispatch, device, 2);
+  REQUIRE(lanes.start().ok());
+  std::vector<std::thread> clients;
+  for (int c = 0; c < 4; ++c) {
+    clients.emplace_back([&] {
+      const auto peer = dispatch.join();
+      WorkTerms terms;
+      terms.group = 1;
+      for (int i = 0; i < 2'000; ++i) {
+        bool guest = false;
+        auto work = std::make_shared<CountedWork>(peer, terms, ok, unavailable);
+        if (!dispatch.submit(std::move(work), &guest).has_value()) admitted.fetch_add(1);
+        if (guest || i % 7 == 0) lanes.run_as_guest();
+      }
+    });
+  }
+  for (std::thread& client : clients) client.join();
+  dispatch.drain();
+  CHECK(dispatch.wait_idle(kNoDeadline));
+  CHECK(admitted == 8'000);
+  CHECK(ok == admitted);
+  CHECK(device.served == admitted);
+  CHECK(dispatch.stats().guest_batches > 0);
+}
+
 }  // namespace
 }  // namespace vecserve::net

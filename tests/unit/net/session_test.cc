@@ -60,6 +60,28 @@ TEST_CASE("session: an idle connection is closed, a busy one is not", "[session]
   CHECK(test::status_of(busy.ask(Verb::ping, EmptyRequest())).ok());
 }
 
+TEST_CASE("session: a short search of an idle server is run where it was read", "[session]") {
+  net::ServingOptions serving;
+  serving.searches.guest_most = std::chrono::seconds(100);  // whatever the host does meanwhile
+  test::ServedDatabase served({}, {}, serving);
+  served.fill(100);
+  test::WireClient client = served.client();
+  SearchRequest search;
+  search.collection = "rows";
+  const float vector[] = {41.0f, 1.0f, 0.0f, 0.0f};
+  search.queries.emplace_back(VectorView(vector));
+  search.k = 1;
+  // The first teaches what a search takes, and one that follows too soon goes to a lane.
+  const auto late = std::chrono::steady_clock::now() + kSoon;
+  while (served.serving->searches().stats().guest_batches < 10) {
+    const Reply reply = client.ask(Verb::search, search);
+    REQUIRE(std::holds_alternative<SearchResult>(reply.body));
+    CHECK(std::get<SearchResult>(reply.body).of(0).front().id == RowId(41));
+    REQUIRE(std::chrono::steady_clock::now() < late);
+  }
+  CHECK(served.serving->searches().stats().in_flight == 0);
+}
+
 TEST_CASE("session: who does not read is cut off", "[session]") {
   test::ServedDatabase served(hasty());
   served.fill(2'000);
