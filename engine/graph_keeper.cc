@@ -121,7 +121,6 @@ class Pass {
     const bool linked = link();
     const bool saved = save();
     const bool repaired = keeping_.saving == nullptr && repair();
-    spread();
     if (linked || saved || repaired) {
       keeping_.idle_passes = 0;
       return true;
@@ -158,10 +157,9 @@ class Pass {
       return true;
     }
     graph_ = restored->graph();
-    spread_entries(*graph_);
     start_keeping();
+    keeping_.entries->spread();
     const std::uint32_t nodes = graph_->live();
-    keeping_.spread_at = nodes;
     keeping_.tried_nodes = nodes;
     keeping_.measured_nodes = nodes;
     keeping_.from_queries = restored->from_queries();
@@ -179,6 +177,7 @@ class Pass {
     keeping_.looked = true;
     keeping_.repair = std::make_unique<Repair>(*graph_);
     keeping_.strays = std::make_unique<Strays>(*graph_);
+    keeping_.entries = std::make_unique<EntrySpreader>(*graph_);
   }
 
   bool save() {
@@ -311,6 +310,9 @@ class Pass {
     keeping_.changed += due.size();
     keeping_.strayed += due.size();
     keeping_.linked_in_sweep += static_cast<std::uint32_t>(due.size());
+    // Before anybody is told that these rows are linked: walks must have a way to them.
+    keeping_.entries->changed(due.size());
+    keeping_.entries->spread_if_due(rows_from(*rows_, to) == 0);
     graph_->watermark.store(to, std::memory_order_release);
     state_.set_tail(rows_from(*rows_, to));
     return true;
@@ -327,9 +329,8 @@ class Pass {
       repair.begin([this](std::uint64_t slot) { return rows_->find(slot).has_value(); }, false);
       keeping_.linked_in_sweep = 0;
       if (repair.busy()) {
-        // Entries that are dying were taken away: walks need others at once, and again afterwards.
-        spread_entries(*graph_);
-        keeping_.spread_at = 0;
+        // Entries that are dying were taken away: walks need others at once.
+        keeping_.entries->spread();
       }
     }
     return step_repair();
@@ -342,6 +343,8 @@ class Pass {
     if (!repair.busy()) {
       keeping_.changed += dying;
       keeping_.strayed += dying;
+      keeping_.entries->changed(dying);
+      keeping_.entries->spread_if_due(true);
     }
     return more;
   }
@@ -355,19 +358,14 @@ class Pass {
       if (keeping_.strayed == 0 || keeping_.strayed * share < graph_->live()) return false;
       keeping_.strayed = 0;
       keeping_.stray_rounds = 0;
+      // From then on they stay as they are until something changes, and so does what walks find.
+      keeping_.entries->spread();
       strays.begin();
     }
     // An edge that one node got may be one that another lost.
     const bool more = strays.step(kStrayNodes);
     if (!more && strays.found() != 0 && ++keeping_.stray_rounds < kStrayRounds) strays.begin();
     return true;
-  }
-
-  void spread() {
-    const std::uint32_t nodes = graph_->live();
-    if (nodes == 0 || nodes < 2 * keeping_.spread_at || keeping_.repair->busy()) return;
-    spread_entries(*graph_);
-    keeping_.spread_at = nodes;
   }
 
   CollectionCore& core_;

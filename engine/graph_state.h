@@ -14,6 +14,7 @@
 #include <span>
 #include <vector>
 
+#include "engine/graph/entries.h"
 #include "engine/graph/graph.h"
 #include "engine/graph/repair.h"
 #include "engine/graph/strays.h"
@@ -84,12 +85,12 @@ class GraphState {
   struct Keeping {
     std::unique_ptr<Repair> repair;
     std::unique_ptr<Strays> strays;
+    std::unique_ptr<EntrySpreader> entries;
     std::uint64_t strayed = 0;       // rows linked and nodes freed since its last round
     std::uint32_t stray_rounds = 0;  // that followed it at once
     std::uint32_t idle_passes = 0;  // one after the other, without anything to link, save or repair
     std::vector<std::unique_ptr<Linker>> linkers;
     std::uint32_t linked_in_sweep = 0;  // rows, since the repair last began
-    std::uint32_t spread_at = 0;        // live nodes that there were when entries were spread
     std::uint64_t measured_at = 0;      // queries seen when effort was measured
     std::uint32_t measured_nodes = 0;   // and live nodes
     bool from_queries = false;          // measured with queries, not with rows

@@ -78,7 +78,8 @@ void MetNodes::grow() {
 
 void Beam::meet_entries(const Graph& graph, const GraphProbe& probe, std::uint32_t first,
                         std::uint32_t count) {
-  static_assert(kAtOnce >= kDegree && kAtOnce >= 1 + kHeads && kAtOnce >= kMembers);
+  static_assert(kAtOnce >= kDegree && kAtOnce >= 1 + kHeads && kAtOnce >= kMembers &&
+                kAtOnce >= kNewcomers);
   const std::uint8_t* records[kAtOnce] = {};
   std::uint32_t met = 0;
   for (std::uint32_t i = first; i < first + count; ++i) {
@@ -93,7 +94,7 @@ void Beam::meet_entries(const Graph& graph, const GraphProbe& probe, std::uint32
   for (std::uint32_t i = 0; i < met; ++i) found_.push_back({scores_[i], fresh_[i]});
 }
 
-void Beam::begin(const Graph& graph, const GraphProbe& probe) {
+void Beam::begin(const Graph& graph, const GraphProbe& probe, bool newcomers) {
   met_.clear();
   found_.clear();
   ahead_.clear();
@@ -118,6 +119,7 @@ void Beam::begin(const Graph& graph, const GraphProbe& probe) {
   for (std::size_t i = 0; i < used; ++i) {
     meet_entries(graph, probe, member_entry(best[i].node, 0), kMembers);
   }
+  if (newcomers) meet_entries(graph, probe, newcomer_entry(0), kNewcomers);
 }
 
 std::uint32_t Beam::meet_neighbours(const Graph& graph, const GraphProbe& probe,
@@ -148,7 +150,7 @@ std::size_t Beam::insert(const Near& near, std::uint32_t ef) {
 }
 
 void Beam::walk(const Graph& graph, const GraphProbe& probe, const WalkLimits& limits) {
-  begin(graph, probe);
+  begin(graph, probe, limits.newcomers);
   std::sort(found_.begin(), found_.end(), nearer);
   if (found_.size() > limits.ef) found_.resize(limits.ef);
   std::size_t next = 0;
@@ -170,7 +172,7 @@ void Beam::walk(const Graph& graph, const GraphProbe& probe, const WalkLimits& l
 
 bool Beam::walk_filtered(const Graph& graph, const GraphProbe& probe, const WalkLimits& limits,
                          const NodeFilter& filter) {
-  begin(graph, probe);
+  begin(graph, probe, limits.newcomers);
   ahead_.swap(found_);
   for (const Near& near : ahead_) {
     if (filter.passes(near.node)) found_.push_back(near);

@@ -45,6 +45,7 @@ class NodeFilter {
 struct WalkLimits {
   std::uint32_t ef = 0;                  // nodes that are wanted
   std::uint32_t steps_max = UINT32_MAX;  // nodes that are left at most
+  bool newcomers = false;                // begins at those as well
 };
 
 class Beam {
@@ -60,7 +61,7 @@ class Beam {
   [[nodiscard]] std::uint64_t steps() const { return steps_; }    // nodes that were left
 
  private:
-  void begin(const Graph& graph, const GraphProbe& probe);
+  void begin(const Graph& graph, const GraphProbe& probe, bool newcomers);
   // Scores entries [first, first + count) that were not met and adds them to found_.
   void meet_entries(const Graph& graph, const GraphProbe& probe, std::uint32_t first,
                     std::uint32_t count);

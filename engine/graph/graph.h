@@ -33,12 +33,19 @@ inline constexpr std::uint32_t kNodeMask = 0x7fffffffU;
 // Where walks may begin: the root, heads that lie far apart, and for each some nodes around it.
 inline constexpr std::uint32_t kHeads = 32;
 inline constexpr std::uint32_t kMembers = 32;
-inline constexpr std::uint32_t kEntries = 1 + kHeads + kHeads * kMembers;
+// And where only the linker's walks begin too: nodes that lay beyond what was there when they came.
+inline constexpr std::uint32_t kNewcomers = 24;
+inline constexpr std::uint32_t kSpreadEntries = 1 + kHeads + kHeads * kMembers;
+inline constexpr std::uint32_t kEntries = kSpreadEntries + kNewcomers;
 [[nodiscard]] constexpr std::uint32_t head_entry(std::uint32_t head) {
   return 1 + head;
 }
 [[nodiscard]] constexpr std::uint32_t member_entry(std::uint32_t head, std::uint32_t member) {
   return 1 + kHeads + head * kMembers + member;
+}
+
+[[nodiscard]] constexpr std::uint32_t newcomer_entry(std::uint32_t newcomer) {
+  return kSpreadEntries + newcomer;
 }
 
 using Links = std::array<std::atomic<std::uint32_t>, kDegree>;  // kNoNode: nothing there
@@ -96,6 +103,11 @@ class Graph {
   void set_entry(std::uint32_t i, std::uint32_t node) {
     entries_[i].store(node, std::memory_order_release);
   }
+  // In place of the one that has been it for longest. Any linking thread.
+  void add_newcomer(std::uint32_t node) {
+    const std::uint32_t turn = newcomers_.fetch_add(1, std::memory_order_relaxed);
+    set_entry(newcomer_entry(turn % kNewcomers), node);
+  }
   // Guards the list of a node, and the parents of its children, among the writers.
   [[nodiscard]] std::mutex& lock_of(std::uint32_t node) const { return locks_[node % kLocks]; }
   [[nodiscard]] std::uint32_t parent(std::uint32_t node) const {
@@ -135,6 +147,7 @@ class Graph {
   const std::size_t states_at_;
   AlignedBuffer places_;  // of chunks, kChunks of them; pages that are not used cost nothing
   std::array<std::atomic<std::uint32_t>, kEntries> entries_;
+  std::atomic<std::uint32_t> newcomers_{0};  // that there ever were
   std::atomic<std::uint32_t> nodes_{0};
   std::atomic<std::uint32_t> live_{0};
   std::atomic<std::size_t> bytes_{0};

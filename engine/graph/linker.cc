@@ -19,6 +19,11 @@ constexpr float kDetour = 1.44f;
 // A list begins with room for those that will point back; one that overflows is cut to this.
 constexpr std::uint32_t kChosenMax = 24;
 
+// A row that so much of the list of its nearest node is nearer to than the row is lies where there
+// was nothing yet. (Three quarters.)
+constexpr std::uint32_t kBeyondOf = 4;
+constexpr std::uint32_t kBeyond = 3;
+
 // Nearest first, of those beyond neighbours that have died.
 constexpr std::size_t kReplacementsTried = 8;
 
@@ -121,13 +126,33 @@ bool Linker::link(std::uint64_t slot, const float* row) {
   for (std::size_t i = 0; i < all.size() && !adopted; ++i) adopted = adopt(all[i].node, node);
   if (!adopted) adopted = find_parent_in_tree(node);
   VECSERVE_CHECK(adopted);
+  if (!all.empty() && lies_beyond(all.front())) graph_.add_newcomer(node);
   for (const std::uint32_t neighbour : chosen) point_back(neighbour, node);
   return true;
 }
 
+// What is named is what walks come by: the lists around such a node are full of what is nearer, and
+// soon none has it. Those that come after it would not meet it, and choose from the wrong crowd.
+bool Linker::lies_beyond(const Near& nearest) {
+  auto* const codes = reinterpret_cast<std::int8_t*>(codes_.data()) + graph_.axes().record_bytes();
+  GraphProbe probe;
+  const float square = graph_.axes().make_probe(graph_.record(nearest.node), codes, probe);
+  records_.clear();
+  for (const auto& link : graph_.links(nearest.node)) {
+    const std::uint32_t value = link.load(std::memory_order_acquire);
+    if (value != kNoNode) records_.push_back(graph_.record(value & kNodeMask));
+  }
+  scores_.resize(records_.size());
+  graph_.kernels().score(probe, records_.data(), static_cast<std::uint32_t>(records_.size()),
+                         scores_.data());
+  const auto within = std::count_if(scores_.begin(), scores_.end(),
+                                    [&](float score) { return square + score < nearest.score; });
+  return static_cast<std::size_t>(within) * kBeyondOf >= records_.size() * kBeyond;
+}
+
 // What a walk to the probed node finds, without itself and what is dying.
 void Linker::choose_near(std::uint32_t node) {
-  beam_.walk(graph_, probe_, {kLinkBeam, UINT32_MAX});
+  beam_.walk(graph_, probe_, {kLinkBeam, UINT32_MAX, true});
   choice_.clear();
   for (const Near& near : beam_.found()) {
     if (near.node == node || graph_.state(near.node) != NodeState::live) continue;
@@ -316,7 +341,7 @@ bool Linker::bring_near(std::uint32_t node) {
   const std::uint32_t before = graph_.parent(node);
   if (before == kNoNode) return false;  // the root, where every walk begins
   probe_node(node);
-  beam_.walk(graph_, probe_, {kOwnBeam, UINT32_MAX});
+  beam_.walk(graph_, probe_, {kOwnBeam});
   measure({&node, 1}, choice_);
   for (const Near& near : beam_.found()) {
     if (near.node == node) return false;

@@ -51,6 +51,8 @@ class Linker {
   void prune(std::uint32_t most);
   // Whether one of `nodes` leads to the candidate of the probed node already.
   bool is_led_to(const Near& candidate, std::span<const std::uint32_t> nodes);
+  // Whether the probed node is further from this one than nearly all that this one names.
+  bool lies_beyond(const Near& nearest);
   void choose_near(std::uint32_t node);
   void point_back(std::uint32_t from, std::uint32_t to);
   void choose_of(std::uint32_t node, const std::vector<std::uint32_t>& pool);

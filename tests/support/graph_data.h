@@ -29,6 +29,23 @@ struct GraphData {
     }
   }
 
+  // Two crowds: the rows up to `first` are `gap` away from the later ones along one direction, and
+  // spread alike along the others, where neighbours are some 60 apart.
+  static GraphData crowds(std::uint32_t first, std::uint32_t later, float gap, std::uint64_t seed) {
+    GraphData data(16, first + later, seed);
+    Dice dice(seed + 1);
+    for (std::size_t i = 0; i < data.rows.size(); ++i) {
+      data.rows[i] = data.in_crowd(dice, i < first ? gap : 0.0f);
+    }
+    return data;
+  }
+  [[nodiscard]] std::vector<float> in_crowd(Dice& dice, float at) const {
+    std::vector<float> row(dim, 0.0f);
+    row[0] = at;
+    for (std::uint32_t c = 4; c < dim; ++c) row[c] = static_cast<float>(dice.below(128));
+    return row;
+  }
+
   [[nodiscard]] std::shared_ptr<const engine::CodeAxes> axes() const {
     std::vector<float> sample;
     for (const auto& row : rows) sample.insert(sample.end(), row.begin(), row.end());

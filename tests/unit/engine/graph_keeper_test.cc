@@ -24,9 +24,11 @@ constexpr std::uint64_t kFew = 5'000;
 #if defined(VECSERVE_SANITIZED) && VECSERVE_SANITIZED
 constexpr std::uint64_t kLive = 6'000;
 constexpr int kRounds = 2;
+constexpr float kApart[] = {250.0f};
 #else
 constexpr std::uint64_t kLive = 12'000;
 constexpr int kRounds = 6;
+constexpr float kApart[] = {150.0f, 250.0f, 1'000.0f};
 #endif
 
 CollectionOptions small(Metric metric = Metric::l2) {
@@ -180,6 +182,51 @@ TEST_CASE("graph keeper: rows come and go, and every live one finds itself") {
   }
   CHECK(missed == 0);
   CHECK(recall(core, with_ef(60)) > 0.95);
+}
+
+// Spread over a slice of space at `at`: two slices far apart are two crowds.
+std::vector<float> slice_vector(std::uint64_t id, float at) {
+  Dice dice(id);
+  std::vector<float> vector(kDim, 0.0f);
+  vector[0] = at;
+  for (std::uint32_t i = 12; i < kDim; ++i) vector[i] = static_cast<float>(dice.below(128));
+  return vector;
+}
+
+void add_slice(const CorePtr& core, std::uint64_t first, std::uint64_t count, float at) {
+  std::vector<OwnedRow> rows;
+  for (std::uint64_t id = first; id < first + count; ++id) {
+    rows.push_back({id, slice_vector(id, at), "", 0});
+  }
+  REQUIRE(upsert(core, rows).ok());
+}
+
+TEST_CASE("graph keeper: walks find the way to a crowd of rows that came later, once linked") {
+  for (const float apart : kApart) {
+    CAPTURE(apart);
+    Engine engine;
+    const CorePtr core = engine.create("c", small());
+    add_slice(core, 0, kFew, apart);
+    core->graphs.wanted = true;
+    settle(core);
+    add_slice(core, 50'000, 150, 0.0f);
+    do {
+      REQUIRE(keep_graph(core, 2, [] { return false; }).ok());
+    } while (core->graphs.tail() != 0);
+    const std::lock_guard no_pass(core->graphs.keeping_mutex);
+    std::uint32_t right = 0;
+    constexpr std::uint32_t kQueries = 40;
+    for (std::uint64_t q = 0; q < kQueries; ++q) {
+      const std::vector<float> vector = slice_vector(90'000 + q, static_cast<float>(q));
+      const SearchResult found = ask(core, {Query(vector)}, with_ef(24));
+      CHECK(found.backend.starts_with("graph/"));
+      const SearchResult exact = ask(core, {Query(vector)}, {});
+      for (const Neighbor& neighbor : found.neighbors) {
+        right += neighbor.distance <= exact.neighbors.back().distance ? 1U : 0U;
+      }
+    }
+    CHECK(right >= kQueries * 10 * 0.97);
+  }
 }
 
 TEST_CASE("graph keeper: rows that left the graph are still found by a search that began before") {

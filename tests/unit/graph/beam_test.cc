@@ -71,6 +71,26 @@ TEST_CASE("beam: finds nearly all of the nearest rows, nearest first and each on
   CHECK(right > 970);
 }
 
+TEST_CASE("beam: newcomers are where only walks begin that ask for them") {
+  Linked linked(500);
+  Graph& graph = linked.graph;
+  // Nobody names it.
+  const std::uint32_t node = graph.take_node(GraphData::slot_of(7));
+  std::copy_n(graph.record(7), graph.axes().record_bytes(), graph.mutable_record(node));
+  graph.add_newcomer(node);
+  AlignedBuffer codes(graph.axes().record_bytes());
+  GraphProbe probe;
+  graph.axes().make_probe(graph.record(node), reinterpret_cast<std::int8_t*>(codes.data()), probe);
+  const auto finds = [&](bool newcomers) {
+    Beam beam;
+    beam.walk(graph, probe, {20, UINT32_MAX, newcomers});
+    return std::any_of(beam.found().begin(), beam.found().end(),
+                       [node](const Near& near) { return near.node == node; });
+  };
+  CHECK_FALSE(finds(false));
+  CHECK(finds(true));
+}
+
 TEST_CASE("beam: steps_max ends a walk") {
   Linked linked(500);
   Beam beam;

@@ -56,6 +56,41 @@ TEST_CASE("entries: every cluster has one, and every row of it is found") {
   CHECK(missed == 0);
 }
 
+bool has_entry_from(const Graph& graph, std::uint32_t first) {
+  for (std::uint32_t i = 0; i < kSpreadEntries; ++i) {
+    if (graph.entry(i) != kNoNode && graph.entry(i) >= first) return true;
+  }
+  return false;
+}
+
+TEST_CASE("entries: chosen anew for half as many changes as nodes, or few when there is time") {
+  const GraphData data(16, 1'600, 54);
+  Graph graph(data.axes());
+  Linker linker(graph);
+  for (std::size_t i = 0; i < 1'000; ++i) REQUIRE(linker.link(2 * i + 1, data.rows[i].data()));
+  EntrySpreader spreader(graph);
+  CHECK_FALSE(spreader.spread_if_due(true));
+  spreader.changed(499);
+  CHECK_FALSE(spreader.spread_if_due(false));
+  CHECK(graph.entry(head_entry(0)) == kNoNode);
+  spreader.changed(1);
+  CHECK(spreader.spread_if_due(false));
+  CHECK(graph.entry(head_entry(0)) != kNoNode);
+  CHECK_FALSE(spreader.spread_if_due(true));
+  // A crowd of 20 that came last.
+  for (std::size_t i = 1'000; i < 1'020; ++i) {
+    REQUIRE(linker.link(2 * i + 1, std::vector<float>(16, static_cast<float>(500 + i)).data()));
+  }
+  spreader.changed(15);
+  CHECK_FALSE(spreader.spread_if_due(true));
+  CHECK_FALSE(has_entry_from(graph, 1'000));
+  spreader.changed(5);
+  CHECK_FALSE(spreader.spread_if_due(false));
+  CHECK(spreader.spread_if_due(true));
+  CHECK(has_entry_from(graph, 1'000));
+  CHECK_FALSE(spreader.spread_if_due(true));
+}
+
 TEST_CASE("entries: a graph of one node and one of none") {
   const GraphData data(8, 5, 53);
   Graph graph(data.axes());

@@ -59,4 +59,13 @@ TEST_CASE("graph: freed nodes come again, empty") {
   CHECK(graph.live() == 1);
 }
 
+TEST_CASE("graph: of newcomers the last ones are kept") {
+  Graph graph(GraphData(8, 50, 1).axes());
+  for (std::uint32_t node = 0; node < kNewcomers + 3; ++node) graph.add_newcomer(node);
+  CHECK(graph.entry(newcomer_entry(0)) == kNewcomers);
+  CHECK(graph.entry(newcomer_entry(2)) == kNewcomers + 2);
+  CHECK(graph.entry(newcomer_entry(3)) == 3);
+  for (std::uint32_t i = 0; i < kSpreadEntries; ++i) CHECK(graph.entry(i) == kNoNode);
+}
+
 }  // namespace

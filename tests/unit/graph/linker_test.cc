@@ -164,6 +164,63 @@ TEST_CASE("linker: those that a mended list names point back") {
   check_whole(graph, 300);
 }
 
+// Of the ten nearest of queries beside the later crowd, the part that walks find.
+double recall_beside(const GraphData& data, const Graph& graph, std::uint32_t ef) {
+  GraphWalker walker(graph);
+  Dice dice(62);
+  std::uint32_t right = 0;
+  constexpr std::uint32_t kQueries = 60;
+  for (std::uint32_t q = 0; q < kQueries; ++q) {
+    const std::vector<float> query = data.in_crowd(dice, static_cast<float>(dice.below(40)));
+    const auto found = walker.walk(query, ef);
+    for (const std::size_t wanted : data.nearest(query, 10, [](std::size_t) { return true; })) {
+      right += std::find(found.begin(), found.end(), wanted) != found.end() ? 1U : 0U;
+    }
+  }
+  return static_cast<double>(right) / (10.0 * kQueries);
+}
+
+TEST_CASE("linker: rows that come later in a crowd of their own are linked to each other") {
+  for (const std::uint32_t later : {60U, 120U}) {
+    for (const float gap : {150.0f, 250.0f, 1'000.0f}) {
+      CAPTURE(later, gap);
+      const GraphData data = GraphData::crowds(kManyRows, later, gap, 61);
+      Graph graph(data.axes());
+      Linker linker(graph);
+      for (std::size_t i = 0; i < data.rows.size(); ++i) {
+        REQUIRE(linker.link(GraphData::slot_of(i), data.rows[i].data()));
+        if (i + 1 == kManyRows) spread_entries(graph);
+      }
+      spread_entries(graph);
+      check_whole(graph, kManyRows + later);
+      CHECK(recall_beside(data, graph, 24) >= 0.97);
+      CHECK(recall_beside(data, graph, 100) >= 0.99);
+    }
+  }
+}
+
+TEST_CASE("linker: a row beyond all others is a newcomer, one in their midst is not") {
+  const GraphData data = GraphData::crowds(1'000, 1, 500.0f, 63);
+  Graph graph(data.axes());
+  Linker linker(graph);
+  for (std::size_t i = 0; i < 1'000; ++i) {
+    REQUIRE(linker.link(GraphData::slot_of(i), data.rows[i].data()));
+  }
+  const auto newcomers = [&graph] {
+    std::vector<std::uint32_t> nodes;
+    for (std::uint32_t i = 0; i < kNewcomers; ++i) nodes.push_back(graph.entry(newcomer_entry(i)));
+    return nodes;
+  };
+  const std::vector<std::uint32_t> before = newcomers();
+  std::vector<float> between = data.rows[5];
+  between[4] += 1.0f;
+  REQUIRE(linker.link(GraphData::slot_of(2'000), between.data()));
+  CHECK(newcomers() == before);
+  REQUIRE(linker.link(GraphData::slot_of(1'000), data.rows[1'000].data()));
+  const std::vector<std::uint32_t> after = newcomers();
+  CHECK(std::count(after.begin(), after.end(), graph.nodes() - 1) == 1);
+}
+
 TEST_CASE("linker: several threads link while others search, and every row finds itself") {
   const std::uint32_t count = kManyRows;
   const GraphData data(16, count, 24);

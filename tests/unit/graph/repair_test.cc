@@ -104,6 +104,10 @@ TEST_CASE("repair: at every step what lives can be reached, and afterwards the d
       CHECK(living.graph.state(link.load() & kNodeMask) == NodeState::live);
     }
   }
+  for (std::uint32_t i = 0; i < kEntries; ++i) {
+    const std::uint32_t entry = living.graph.entry(i);
+    CHECK((entry == kNoNode || living.graph.state(entry) == NodeState::live));
+  }
   CHECK(living.recall(40) > 0.95);
 }
 
