@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,9 @@ using namespace vecserve::test;
 using std::chrono::steady_clock;
 
 constexpr int kOpenTimeoutMs = 120'000;  // nothing for this long from a child means that it hangs
+// Threads are between two operations for microseconds at a time, never that often all of them.
+constexpr int kStopsMax = 10'000;
+constexpr std::chrono::microseconds kBetweenStops{100};
 
 struct Settings {
   std::uint64_t cycles = 300;
@@ -128,45 +132,70 @@ class CrashLoop {
     return words;
   }
 
+  // What a worker has said so far.
+  struct Heard {
+    bool ready = false;
+    bool open = true;  // there may be more
+    std::uint64_t replies = 0;
+    std::set<std::uint8_t> threads;  // that have replied
+  };
+
   // Takes events until a random moment after the worker is ready (or, one time in twelve, before),
   // kills, and takes the rest of what the worker had said.
   void kill_a_worker(std::uint64_t cycle) {
     auto child = ChildProcess::start(child_arguments("worker", cycle, path_));
     if (!child) throw std::runtime_error("cannot start a worker");
     EventReader reader(child->report_fd());
-    const bool before_ready = dice_.below(12) == 0;
+    // Of few cycles not most.
+    const bool before_ready = dice_.below(12) == 0 && kills_.in_open * 4 < cycle;
     const auto early = std::chrono::microseconds(dice_.below(15'000));
     const std::uint64_t replies_wanted = dice_.percent(20) ? 0 : dice_.between(1, 400);
     const auto extra = std::chrono::microseconds(dice_.below(4'000));
+    // With the first reply of each thread the rows are there that a graph needs.
+    const std::size_t threads_wanted = settings_.graph && cycle == 0 ? settings_.threads : 0;
 
-    bool ready = false, open = true;
+    Heard heard;
     if (before_ready) {
       spin_for(early);
     } else {
-      std::uint64_t replies = 0;
-      while (open && (!ready || replies < replies_wanted)) {
-        const std::size_t news = take_events(reader, kOpenTimeoutMs, ready, replies, open);
-        if (news == 0 && open) break;  // hangs: the judgement will show it
+      while (heard.open && (!heard.ready || heard.replies < replies_wanted ||
+                            heard.threads.size() < threads_wanted)) {
+        const std::size_t news = take_events(reader, kOpenTimeoutMs, heard);
+        if (news == 0 && heard.open) break;  // hangs: the judgement will show it
       }
       spin_for(extra);
+      if (kills_.in_flight * 4 < (cycle + 1) * 3) wait_for_operation(*child, reader, heard);
     }
     child->kill_now();
     const int status = child->wait();
     if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) ++kills_.missed;
-    std::uint64_t ignored = 0;
-    while (open) take_events(reader, kOpenTimeoutMs, ready, ignored, open);
+    while (heard.open) take_events(reader, kOpenTimeoutMs, heard);
     if (journal_.in_flight() > 0) ++kills_.in_flight;
-    if (!ready) ++kills_.in_open;
+    if (!heard.ready) ++kills_.in_open;
     if (copy_unfinished()) ++kills_.in_save;
   }
 
-  std::size_t take_events(EventReader& reader, int timeout_ms, bool& ready, std::uint64_t& replies,
-                          bool& open) {
+  // When too few kills have met an operation on its way: stops the worker again and again, until
+  // one is on its way at the moment that it stands still.
+  void wait_for_operation(ChildProcess& child, EventReader& reader, Heard& heard) {
+    for (int i = 0; i < kStopsMax && child.pause(); ++i) {
+      while (heard.open && take_events(reader, 0, heard) != 0) {
+      }
+      if (journal_.in_flight() > 0) return;
+      child.go_on();
+      spin_for(kBetweenStops);
+    }
+  }
+
+  std::size_t take_events(EventReader& reader, int timeout_ms, Heard& heard) {
     std::vector<Event> events;
-    open = reader.read(events, timeout_ms);
+    heard.open = reader.read(events, timeout_ms);
     for (const Event& event : events) {
-      if (event.kind == EventKind::ready) ready = true;
-      if (event.kind == EventKind::reply) ++replies;
+      if (event.kind == EventKind::ready) heard.ready = true;
+      if (event.kind == EventKind::reply) {
+        ++heard.replies;
+        heard.threads.insert(event.thread);
+      }
       journal_.add(event);
     }
     return events.size();

@@ -76,6 +76,21 @@ void ChildProcess::kill_now() {
   if (pid_ > 0) kill(pid_, SIGKILL);
 }
 
+bool ChildProcess::pause() {
+  if (pid_ <= 0) return false;
+  kill(pid_, SIGSTOP);
+  siginfo_t news{};
+  // It is left to wait() to take the end of it.
+  while (waitid(P_PID, static_cast<id_t>(pid_), &news, WSTOPPED | WEXITED | WNOWAIT) < 0 &&
+         errno == EINTR) {
+  }
+  return news.si_code == CLD_STOPPED;
+}
+
+void ChildProcess::go_on() {
+  if (pid_ > 0) kill(pid_, SIGCONT);
+}
+
 void ChildProcess::ask_to_end() {
   if (pid_ > 0) kill(pid_, SIGTERM);
 }

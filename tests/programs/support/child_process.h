@@ -26,7 +26,10 @@ class ChildProcess {
   ChildProcess& operator=(ChildProcess&& other) noexcept;
 
   [[nodiscard]] int report_fd() const { return fd_; }
-  void kill_now();           // SIGKILL
+  void kill_now();  // SIGKILL
+  // SIGSTOP: nothing of it runs any more when this returns. False when it has ended.
+  [[nodiscard]] bool pause();
+  void go_on();              // SIGCONT
   void ask_to_end();         // SIGTERM
   [[nodiscard]] int wait();  // the status as waitpid gives it; -1 when already reaped
 
