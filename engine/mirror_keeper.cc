@@ -11,7 +11,8 @@ void keep_mirror(gpu::Mirror& mirror, const std::vector<std::shared_ptr<Collecti
   std::vector<std::shared_ptr<const RowSet>> sets;
   std::vector<std::uint64_t> serials;
   for (const auto& core : cores) {
-    if (!core->shape.coarse || core->dropped.load(std::memory_order_acquire)) continue;
+    if (!gpu::Mirror::serves(core->shape)) continue;
+    if (core->dropped.load(std::memory_order_acquire)) continue;
     sets.push_back(core->snapshot());
     for (std::size_t b = 0; b < sets.back()->block_count(); ++b) {
       serials.push_back(sets.back()->view(b).block->serial());
@@ -19,15 +20,21 @@ void keep_mirror(gpu::Mirror& mirror, const std::vector<std::shared_ptr<Collecti
   }
   std::sort(serials.begin(), serials.end());
   mirror.keep_only(serials);
+  std::vector<gpu::Mirror::Live> live;
   for (const auto& rows : sets) {
     for (std::size_t b = 0; b < rows->block_count(); ++b) {
       const BlockView& view = rows->view(b);
       // Rows that were loaded get their coarse plane later.
-      if (view.count == 0 || view.block->coarse() == nullptr) continue;
+      if (view.count == 0 || !gpu::Mirror::covers(*view.block)) continue;
       // What fails here is served by the CPU and tried again by the next pass.
       static_cast<void>(mirror.cover(*view.block, view.count));
+      static_cast<void>(mirror.cover_sketch(view.block->serial(), view.sketch));
+      gpu::LiveWords words;
+      if (view.live->live < view.count) words = {view.live, view.live->words.data()};
+      live.push_back({view.block->serial(), std::move(words), (view.count + 63) / 64});
     }
   }
+  static_cast<void>(mirror.cover_live(live));
 }
 
 }  // namespace vecserve::engine

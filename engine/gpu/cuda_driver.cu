@@ -12,9 +12,11 @@
 #include "engine/gpu/machine.cuh"
 
 // After the names that they are written against.
+#include "engine/gpu/bit_scan.cuh"
 #include "engine/gpu/few_scan.cuh"
 #include "engine/gpu/finish.cuh"
 #include "engine/gpu/group_scan.cuh"
+#include "engine/gpu/sift_scan.cuh"
 
 namespace vecserve::engine::gpu {
 
@@ -25,8 +27,17 @@ __global__ void __launch_bounds__(kScanThreads) few_scan_kernel(const ScanArgume
   few_scan<kQueries>(arguments);
 }
 
+template <unsigned kQueries>
+__global__ void __launch_bounds__(kScanThreads) sift_scan_kernel(const ScanArguments arguments) {
+  sift_scan<kQueries>(arguments);
+}
+
 __global__ void __launch_bounds__(kScanThreads) group_scan_kernel(const ScanArguments arguments) {
   group_scan(arguments);
+}
+
+__global__ void __launch_bounds__(kScanThreads) bit_scan_kernel(const ScanArguments arguments) {
+  bit_scan(arguments);
 }
 
 __global__ void __launch_bounds__(kScanThreads) refine_kernel(const ScanArguments arguments) {
@@ -135,24 +146,32 @@ class CudaDriver final : public Driver {
 
   DriverCode launch(Kernel kernel, const ScanArguments& arguments, std::uint32_t blocks,
                     Stream stream) override {
-    const std::size_t stride = arguments.stride;
+    const std::size_t bytes = shared_bytes(kernel, arguments.stride);
+    const cudaStream_t in = stream_of(stream);
     switch (kernel) {
       case Kernel::scan_one:
-        few_scan_kernel<1><<<blocks, kScanThreads, stride, stream_of(stream)>>>(arguments);
+        few_scan_kernel<1><<<blocks, kScanThreads, bytes, in>>>(arguments);
         break;
       case Kernel::scan_few:
-        few_scan_kernel<kFewQueries>
-            <<<blocks, kScanThreads, stride * kFewQueries, stream_of(stream)>>>(arguments);
+        few_scan_kernel<kFewQueries><<<blocks, kScanThreads, bytes, in>>>(arguments);
+        break;
+      case Kernel::sift_one:
+        sift_scan_kernel<1><<<blocks, kScanThreads, bytes, in>>>(arguments);
+        break;
+      case Kernel::sift_few:
+        sift_scan_kernel<kFewQueries><<<blocks, kScanThreads, bytes, in>>>(arguments);
         break;
       case Kernel::scan_groups:
-        group_scan_kernel<<<blocks, kScanThreads, kGroupSharedBytes, stream_of(stream)>>>(
-            arguments);
+        group_scan_kernel<<<blocks, kScanThreads, bytes, in>>>(arguments);
+        break;
+      case Kernel::scan_bits:
+        bit_scan_kernel<<<blocks, kScanThreads, bytes, in>>>(arguments);
         break;
       case Kernel::refine:
-        refine_kernel<<<blocks, kScanThreads, 0, stream_of(stream)>>>(arguments);
+        refine_kernel<<<blocks, kScanThreads, bytes, in>>>(arguments);
         break;
       case Kernel::pack:
-        pack_kernel<<<blocks, kScanThreads, 0, stream_of(stream)>>>(arguments);
+        pack_kernel<<<blocks, kScanThreads, bytes, in>>>(arguments);
         break;
     }
     return judge(cudaGetLastError());

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "engine/scan/coarse_kernels.h"
+#include "engine/scan/reference.h"
 
 namespace vecserve::engine::gpu {
 
@@ -35,6 +36,12 @@ bool DeviceAnswer::makes_sense(const DeviceBatch& batch, const PackedSurvivor& s
 
 bool DeviceAnswer::score_holds(const DeviceBatch& batch, const PackedSurvivor& survivor) {
   const std::uint32_t q = batch.queries[survivor.query];
+  if (batch.request->shape.type == ScalarType::bit) {
+    const RowBlock& block = *batch.request->blocks[survivor.block].block;
+    return reference_distance(batch.request->shape, batch.request->queries[q].bits,
+                              block.vector(survivor.position)) ==
+           static_cast<double>(survivor.score);
+  }
   const CoarsePlane& plane = *batch.request->blocks[survivor.block].block->coarse();
   const std::uint8_t* const row = plane.codes() + std::size_t{survivor.position} * batch.stride;
   const std::int8_t* const codes = batch.codes + std::size_t{q} * batch.stride;
@@ -67,9 +74,15 @@ bool DeviceAnswer::take(const DeviceBatch& batch, std::span<const PackedSurvivor
     if (recheck_every != 0 && ++number % recheck_every == 0 && !score_holds(batch, survivor)) {
       return false;
     }
-    const CoarsePlane& plane = *batch.request->blocks[survivor.block].block->coarse();
-    const DistanceBounds bounds = bounds_of(batch.probes[batch.queries[survivor.query]], plane,
-                                            survivor.position, survivor.score);
+    // Of bits the score is the distance.
+    DistanceBounds bounds{survivor.score, survivor.score};
+    if (batch.request->shape.type != ScalarType::bit) {
+      const CoarsePlane& plane = *batch.request->blocks[survivor.block].block->coarse();
+      bounds = bounds_of(batch.probes[batch.queries[survivor.query]], plane, survivor.position,
+                         survivor.score);
+    } else if (!std::isfinite(survivor.score)) {
+      return false;
+    }
     lists_[survivor.query].add({bounds.lower, bounds.upper, survivor.block, survivor.position});
   }
   return true;

@@ -14,12 +14,12 @@ namespace vecserve::engine::gpu {
 
 // Sizes and thresholds that tests make small.
 struct DeviceTuning {
-  std::size_t input_bytes = std::size_t{8} << 20;  // blocks, masks and queries of one launch
-  std::uint32_t survivors = 1u << 22;              // room, shared by the queries of a launch
-  std::uint32_t survivors_min = 4'096;             // room of one query at least
-  std::uint32_t survivors_max = 65'536;            // and at most
-  std::uint32_t packed = 1u << 18;                 // survivors on their way to the host
-  std::uint32_t packed_first = 2'048;              // of them, copied without asking how many
+  std::size_t input_bytes = std::size_t{32} << 20;  // blocks, masks and queries of one launch
+  std::uint32_t survivors = 1u << 22;               // room, shared by the queries of a launch
+  std::uint32_t survivors_min = 4'096;              // room of one query at least
+  std::uint32_t survivors_max = 65'536;             // and at most
+  std::uint32_t packed = 1u << 18;                  // survivors on their way to the host
+  std::uint32_t packed_first = 2'048;               // of them, copied without asking how many
   std::uint32_t seed_rows = 2'048;  // rows looked at before there is a first threshold
   std::uint32_t recheck_every = 0;  // score each so many-th survivor again on the CPU; 0: none
   bool always = false;              // use the device also where the CPU would be faster

@@ -20,6 +20,12 @@ constexpr std::uint32_t kLaunchesMax = 3;
 // Survivors of the first rows leave room for those to come.
 constexpr std::uint32_t kSeedShare = 2;
 constexpr std::uint32_t kSeedPerWanted = 4;
+// With sketches a good first threshold is worth more than the few rows that it takes.
+constexpr std::uint64_t kSeedEverySketched = 64;
+// In mask_slot_: not used by the batch.
+constexpr std::uint32_t kUnused = 0xffffffffu;
+// In place of an address: the words go with the request.
+constexpr std::uint64_t kTravels = ~std::uint64_t{0};
 
 std::size_t rounded(std::size_t bytes) {
   return (bytes + kPart - 1) / kPart * kPart;
@@ -38,6 +44,13 @@ float limit_of(const ScanQuery& query) {
              : limit;
 }
 
+float round_up(double value) {
+  const auto rounded = static_cast<float>(value);
+  return static_cast<double>(rounded) >= value
+             ? rounded
+             : std::nextafter(rounded, std::numeric_limits<float>::infinity());
+}
+
 bool all_set(const std::uint64_t* words, std::uint32_t count) {
   const std::uint32_t whole = count / kTileRows;
   for (std::uint32_t w = 0; w < whole; ++w) {
@@ -45,6 +58,10 @@ bool all_set(const std::uint64_t* words, std::uint32_t count) {
   }
   const std::uint64_t rest = (std::uint64_t{1} << (count % kTileRows)) - 1;
   return count % kTileRows == 0 || (words[whole] & rest) == rest;
+}
+
+std::size_t word_bytes(const MirroredBlock& block) {
+  return (std::size_t{block.count} + kTileRows - 1) / kTileRows * sizeof(std::uint64_t);
 }
 
 }  // namespace
@@ -73,75 +90,127 @@ Status DeviceScan::start(const DeviceBatch& batch, DeviceLane& lane) {
   return checked(launch_all());
 }
 
-// Lays out the lane's input: blocks, offsets of masks, queries, codes, states with the total behind
-// them, and the words of masks, of which nobody knows how many there will be.
+// The parts of the lane's input: blocks, sketches, addresses of masks, queries, codes, states with
+// the totals behind them, and the words of masks, of which nobody knows how many there will be.
+DeviceScan::Layout DeviceScan::lay_out(const DeviceBatch& batch) {
+  const std::size_t queries = batch.queries.size();
+  const std::size_t blocks = batch.blocks.size();
+  masks_.clear();
+  mask_slot_.assign(batch.request->masks.size(), kUnused);
+  for (const std::uint32_t q : batch.queries) {
+    std::uint32_t& slot = mask_slot_[batch.request->queries[q].mask];
+    if (slot != kUnused) continue;
+    slot = static_cast<std::uint32_t>(masks_.size());
+    masks_.push_back(batch.request->queries[q].mask);
+  }
+  const std::size_t sketched = batch.axes == nullptr ? 0 : 1;
+  Layout at;
+  at.sketches = rounded(blocks * sizeof(DeviceBlock));
+  at.masks = at.sketches + sketched * blocks * sizeof(DeviceSketch);
+  at.queries = at.masks + rounded(masks_.size() * blocks * sizeof(std::uint64_t));
+  at.codes = at.queries + rounded(queries * sizeof(DeviceQuery));
+  at.sketch_queries = at.codes + rounded(queries * batch.stride);
+  at.states = at.sketch_queries + sketched * queries * sizeof(DeviceSketchQuery);
+  at.totals = at.states + queries * sizeof(QueryState);
+  at.words = at.totals + sizeof(ScanTotals);
+  at.end = at.words;
+  places_.resize(masks_.size() * blocks);
+  for (std::size_t m = 0; m < masks_.size(); ++m) {
+    for (std::size_t b = 0; b < blocks; ++b) {
+      std::uint64_t& place = places_[m * blocks + b];
+      place = stand_in(batch, masks_[m], b);
+      if (place == kTravels) at.end += word_bytes(batch.blocks[b]);
+    }
+  }
+  return at;
+}
+
+// What stands for the words of that mask and block; kTravels when nothing does.
+std::uint64_t DeviceScan::stand_in(const DeviceBatch& batch, std::uint32_t mask,
+                                   std::size_t block) {
+  const ScanMask& of = batch.request->masks[mask];
+  const MirroredBlock& mirrored = batch.blocks[block];
+  const std::uint64_t* const words = of.words[block];
+  if (mirrored.page == nullptr || mirrored.count == 0 || words == nullptr ||
+      of.eligible[block] == 0) {
+    return kNoRows;
+  }
+  if (of.eligible[block] == batch.request->blocks[block].count) return kAllRows;
+  if (const MirrorLive* const live = mirrored.live.get();
+      live != nullptr && live->words.get() == words &&
+      std::uint64_t{live->word_count} * kTileRows >= mirrored.count) {
+    return reinterpret_cast<std::uint64_t>(live->on_device());
+  }
+  if (of.eligible[block] < mirrored.count) return kTravels;
+  return all_set(words, mirrored.count) ? kAllRows : kTravels;
+}
+
+bool DeviceScan::fits(const DeviceBatch& batch) {
+  return lay_out(batch).end <= tuning_.input_bytes;
+}
+
 Status DeviceScan::pack() {
   const ScanRequest& request = *batch_->request;
   const std::size_t queries = batch_->queries.size();
-  const std::size_t blocks = batch_->blocks.size();
-  masks_.clear();
-  mask_slot_.assign(request.masks.size(), kNoRows);
-  for (const std::uint32_t q : batch_->queries) {
-    std::uint32_t& slot = mask_slot_[request.queries[q].mask];
-    if (slot != kNoRows) continue;
-    slot = static_cast<std::uint32_t>(masks_.size());
-    masks_.push_back(request.queries[q].mask);
-  }
-  const std::size_t mask_at = rounded(blocks * sizeof(DeviceBlock));
-  const std::size_t queries_at = mask_at + rounded(masks_.size() * blocks * sizeof(std::uint32_t));
-  const std::size_t codes_at = queries_at + rounded(queries * sizeof(DeviceQuery));
-  states_at_ = codes_at + rounded(queries * batch_->stride);
-  const std::size_t total_at = states_at_ + queries * sizeof(QueryState);
-  std::size_t used = total_at + kPart;
-  std::size_t words_max = 0;
-  for (const MirroredBlock& block : batch_->blocks) {
-    words_max += (std::size_t{block.count} + kTileRows - 1) / kTileRows;
-  }
-  if (used + words_max * masks_.size() * sizeof(std::uint64_t) > tuning_.input_bytes) {
+  layout_ = lay_out(*batch_);
+  if (layout_.end > tuning_.input_bytes) {
     return {StatusCode::resource_exhausted, "more blocks, masks or queries than a lane holds"};
   }
   const auto device = [&](std::size_t at) { return lane_->input + at; };
   arguments_ = {};
   arguments_.blocks = reinterpret_cast<const DeviceBlock*>(device(0));
-  arguments_.mask_at = reinterpret_cast<const std::uint32_t*>(device(mask_at));
-  arguments_.mask_words = reinterpret_cast<const std::uint64_t*>(device(used));
-  arguments_.queries = reinterpret_cast<const DeviceQuery*>(device(queries_at));
-  arguments_.codes = reinterpret_cast<const std::int8_t*>(device(codes_at));
-  arguments_.states = reinterpret_cast<QueryState*>(device(states_at_));
-  arguments_.total = reinterpret_cast<std::uint32_t*>(device(total_at));
+  arguments_.sketches = reinterpret_cast<const DeviceSketch*>(device(layout_.sketches));
+  arguments_.mask_at = reinterpret_cast<const std::uint64_t*>(device(layout_.masks));
+  arguments_.queries = reinterpret_cast<const DeviceQuery*>(device(layout_.queries));
+  arguments_.codes = reinterpret_cast<const std::int8_t*>(device(layout_.codes));
+  arguments_.sketch_queries =
+      reinterpret_cast<const DeviceSketchQuery*>(device(layout_.sketch_queries));
+  arguments_.states = reinterpret_cast<QueryState*>(device(layout_.states));
+  arguments_.totals = reinterpret_cast<ScanTotals*>(device(layout_.totals));
   arguments_.keys = lane_->keys;
   arguments_.survivors = lane_->survivors;
   arguments_.packed = lane_->packed;
-  arguments_.block_count = static_cast<std::uint32_t>(blocks);
+  arguments_.block_count = static_cast<std::uint32_t>(batch_->blocks.size());
   arguments_.tiles_per_block = request.shape.capacity / kTileRows;
   arguments_.query_count = static_cast<std::uint32_t>(queries);
   arguments_.stride = batch_->stride;
   arguments_.capacity = capacity(queries);
   arguments_.packed_capacity = tuning_.packed;
+  arguments_.is_bits = request.shape.type == ScalarType::bit ? 1 : 0;
   arguments_.is_l2 = request.shape.metric == Metric::l2 ? 1 : 0;
   arguments_.offset = request.shape.metric == Metric::cosine ? 1.0f : 0.0f;
+  pack_blocks();
+  pack_queries();
+  if (batch_->axes != nullptr) pack_sketches();
+  std::size_t used = layout_.words;
+  pack_masks(used);
+  return device_.copy_in(lane_->input, lane_->input_host, used, lane_->stream);
+}
+
+void DeviceScan::pack_blocks() {
   auto* const out = reinterpret_cast<DeviceBlock*>(lane_->input_host);
-  for (std::size_t b = 0; b < blocks; ++b) {
+  auto* const sketches = reinterpret_cast<DeviceSketch*>(lane_->input_host + layout_.sketches);
+  for (std::size_t b = 0; b < batch_->blocks.size(); ++b) {
     const MirroredBlock& block = batch_->blocks[b];
     out[b] = {block.page ? block.page->codes() : nullptr, block.page ? block.page->rows() : nullptr,
               block.page ? block.count : 0, 0};
+    if (batch_->axes == nullptr) continue;
+    const bool sketched = block.sketch != nullptr && &block.sketch->plane->axes() == batch_->axes;
+    sketches[b] = sketched ? block.sketch->on_device() : DeviceSketch{};
+    if (!sketched) continue;
+    arguments_.fine_codes = block.sketch->plane->fine_codes();
+    arguments_.fine_stride = block.sketch->plane->fine_stride();
   }
-  pack_queries();
-  pack_masks(lane_->input_host + used, used);
-  return device_.copy_in(lane_->input, lane_->input_host, used, lane_->stream);
 }
 
 void DeviceScan::pack_queries() {
   std::byte* const host = lane_->input_host;
-  const auto offset = [&](const void* address) {
-    return static_cast<const std::byte*>(address) - lane_->input;
-  };
-  auto* const queries = reinterpret_cast<DeviceQuery*>(host + offset(arguments_.queries));
-  std::byte* const codes = host + offset(arguments_.codes);
-  auto* const states = reinterpret_cast<QueryState*>(host + states_at_);
+  auto* const queries = reinterpret_cast<DeviceQuery*>(host + layout_.queries);
+  std::byte* const codes = host + layout_.codes;
+  auto* const states = reinterpret_cast<QueryState*>(host + layout_.states);
   for (std::size_t i = 0; i < batch_->queries.size(); ++i) {
     const std::uint32_t q = batch_->queries[i];
-    const CoarseLimit& limit = batch_->probes[q].limit;
+    const CoarseLimit& limit = batch_->probes[q].limit;  // of bits: nothing
     const ScanQuery& query = batch_->request->queries[q];
     queries[i] = {limit.scale,       limit.square,     batch_->probes[q].query.residual,
                   limit.coarse_norm, batch_->wants[q], mask_slot_[query.mask]};
@@ -149,71 +218,107 @@ void DeviceScan::pack_queries() {
                 batch_->stride);
     states[i] = {key(limit_of(query)), 0, kNoKey, 0};
   }
-  std::memset(host + offset(arguments_.total), 0, kPart);
+  std::memset(host + layout_.totals, 0, sizeof(ScanTotals));
 }
 
-// Whether the words of that mask and block must travel; if not, `at` says what stands for them.
-bool DeviceScan::needs_words(std::uint32_t mask, std::size_t block, std::uint32_t& at) const {
-  const ScanMask& of = batch_->request->masks[mask];
-  const MirroredBlock& mirrored = batch_->blocks[block];
-  at = kNoRows;
-  if (mirrored.page == nullptr || mirrored.count == 0 || of.words[block] == nullptr ||
-      of.eligible[block] == 0) {
-    return false;
+// Codes on the device have no bias, so that of the probes is not needed.
+void DeviceScan::pack_sketches() {
+  auto* const out =
+      reinterpret_cast<DeviceSketchQuery*>(lane_->input_host + layout_.sketch_queries);
+  for (std::size_t i = 0; i < batch_->queries.size(); ++i) {
+    const SketchQuery& query = batch_->sketches[i];
+    const SketchProbe& probe = query.probe;
+    std::memcpy(out[i].high, probe.high, sizeof(out[i].high));
+    std::memcpy(out[i].low, probe.low, sizeof(out[i].low));
+    out[i].steps[0] = probe.steps[0];
+    out[i].steps[1] = probe.steps[1];
+    out[i].first_base = probe.first.base;
+    out[i].first_twice_left = probe.first.twice_left;
+    out[i].all_base = probe.all.base;
+    out[i].all_twice_left = probe.all.twice_left;
+    out[i].reach_first = round_up(query.reach_first);
+    out[i].reach_all = round_up(query.reach_all);
+    out[i].shift = round_up(query.shift);
+    out[i].factor = static_cast<float>(query.factor);
+    out[i].unused[0] = out[i].unused[1] = 0.0f;
   }
-  at = kAllRows;
-  return of.eligible[block] < mirrored.count || !all_set(of.words[block], mirrored.count);
 }
 
-void DeviceScan::pack_masks(std::byte* words, std::size_t& used) {
-  auto* const at = reinterpret_cast<std::uint32_t*>(
-      lane_->input_host + (reinterpret_cast<const std::byte*>(arguments_.mask_at) - lane_->input));
-  std::uint32_t next = 0;
-  for (std::size_t m = 0; m < masks_.size(); ++m) {
-    for (std::size_t b = 0; b < batch_->blocks.size(); ++b) {
-      std::uint32_t& place = at[m * batch_->blocks.size() + b];
-      if (!needs_words(masks_[m], b, place)) continue;
-      const std::uint32_t count = (batch_->blocks[b].count + kTileRows - 1) / kTileRows;
-      std::memcpy(words + std::size_t{next} * sizeof(std::uint64_t),
-                  batch_->request->masks[masks_[m]].words[b], count * sizeof(std::uint64_t));
-      place = next;
-      next += count;
-    }
+void DeviceScan::pack_masks(std::size_t& used) {
+  auto* const at = reinterpret_cast<std::uint64_t*>(lane_->input_host + layout_.masks);
+  const std::size_t blocks = batch_->blocks.size();
+  for (std::size_t p = 0; p < places_.size(); ++p) {
+    at[p] = places_[p];
+    if (places_[p] != kTravels) continue;
+    const std::size_t bytes = word_bytes(batch_->blocks[p % blocks]);
+    std::memcpy(lane_->input_host + used,
+                batch_->request->masks[masks_[p / blocks]].words[p % blocks], bytes);
+    at[p] = reinterpret_cast<std::uint64_t>(lane_->input + used);
+    used += bytes;
   }
-  used += std::size_t{next} * sizeof(std::uint64_t);
 }
 
-// Tiles that hold enough rows for a first threshold of every query.
+// Tiles that hold enough rows for a first threshold of every query, by the mask that has the fewest
+// of them; no more than leave room for those to come, by the mask that has the most.
 std::uint32_t DeviceScan::seed_tiles() const {
-  std::uint32_t wanted = tuning_.seed_rows;
+  std::uint64_t wanted = tuning_.seed_rows;
+  std::uint64_t all = 0;
+  for (const MirroredBlock& block : batch_->blocks) all += block.count;
+  if (batch_->axes != nullptr) wanted = std::max(wanted, all / kSeedEverySketched);
   for (const std::uint32_t q : batch_->queries) {
-    wanted = std::max(wanted, kSeedPerWanted * batch_->wants[q]);
+    wanted = std::max<std::uint64_t>(wanted, std::uint64_t{kSeedPerWanted} * batch_->wants[q]);
   }
-  wanted = std::min(wanted, arguments_.capacity / kSeedShare);
-  std::uint32_t rows = 0;
+  const std::uint64_t most = arguments_.capacity / kSeedShare;
+  wanted = std::min(wanted, most);
+  std::uint64_t fewest_so_far = 0;
+  std::uint64_t most_so_far = 0;
   for (std::uint32_t b = 0; b < arguments_.block_count; ++b) {
     const std::uint32_t count = batch_->blocks[b].page ? batch_->blocks[b].count : 0;
-    if (rows + count >= wanted) {
-      return b * arguments_.tiles_per_block + (wanted - rows + kTileRows - 1) / kTileRows;
+    if (count == 0) continue;
+    std::uint64_t fewest = count;
+    std::uint64_t largest = 0;
+    for (const std::uint32_t mask : masks_) {
+      const std::uint64_t rows = std::min(batch_->request->masks[mask].eligible[b], count);
+      fewest = std::min(fewest, rows);
+      largest = std::max(largest, rows);
     }
-    rows += count;
+    if (fewest_so_far + fewest >= wanted || most_so_far + largest > most) {
+      // Of this block as much as is missing, were its eligible rows spread evenly.
+      const std::uint64_t by_want =
+          fewest == 0 ? count : (wanted - std::min(wanted, fewest_so_far)) * count / fewest;
+      const std::uint64_t by_room =
+          largest == 0 ? count : (most - std::min(most, most_so_far)) * count / largest;
+      const std::uint64_t rows = std::min<std::uint64_t>({by_want, by_room, count});
+      return b * arguments_.tiles_per_block +
+             static_cast<std::uint32_t>((rows + kTileRows - 1) / kTileRows);
+    }
+    fewest_so_far += fewest;
+    most_so_far += largest;
   }
   return arguments_.block_count * arguments_.tiles_per_block;
 }
 
-Status DeviceScan::launch_scan(std::uint32_t first, std::uint32_t last) {
+Status DeviceScan::launch_scan(std::uint32_t first, std::uint32_t last, bool sift) {
   ScanArguments arguments = arguments_;
   arguments.first_tile = first;
   arguments.last_tile = last;
   const std::uint32_t tiles = last - first;
   const std::uint32_t processors = device_.info().processors;
   const std::uint32_t queries = arguments.query_count;
-  const bool one = queries == 1 && arguments.stride <= kSharedMax;
-  if (one || (queries <= kFewQueries && arguments.stride * kFewQueries <= kSharedMax)) {
+  if (arguments.is_bits != 0) {
+    const std::uint32_t groups = (queries + kFewQueries - 1) / kFewQueries;
+    const std::uint32_t lanes =
+        std::clamp((2 * tiles + 3) / 4, 1u, std::max(8 * processors / groups, 1u));
+    return device_.launch(Kernel::scan_bits, arguments, groups * lanes, lane_->stream);
+  }
+  const Kernel one = sift ? Kernel::sift_one : Kernel::scan_one;
+  const Kernel few = sift ? Kernel::sift_few : Kernel::scan_few;
+  const bool fits_one = shared_bytes(one, arguments.stride) <= kSharedMax;
+  const bool fits_few = shared_bytes(few, arguments.stride) <= kSharedMax;
+  if ((queries == 1 && fits_one) || (queries <= kFewQueries && fits_few)) {
     // Four warps to a block, half a tile to a warp; eight blocks fill a processor.
     const std::uint32_t blocks = std::clamp((2 * tiles + 3) / 4, 1u, 8 * processors);
-    return device_.launch(one ? Kernel::scan_one : Kernel::scan_few, arguments, blocks,
-                          lane_->stream);
+    return device_.launch(queries == 1 && fits_one ? one : few, arguments, blocks, lane_->stream);
   }
   const std::uint32_t groups = (queries + kGroupQueries - 1) / kGroupQueries;
   const std::uint32_t lanes = std::clamp(4 * processors / groups, 1u, tiles);
@@ -235,14 +340,14 @@ Status DeviceScan::launch_all() {
   VECSERVE_TRY(device_.fill(lane_->keys, 0xff, key_bytes, lane_->stream));
   const std::uint32_t tiles = arguments_.block_count * arguments_.tiles_per_block;
   const std::uint32_t seeds = std::min(seed_tiles(), tiles);
-  if (seeds != 0) VECSERVE_TRY(launch_scan(0, seeds));
+  if (seeds != 0) VECSERVE_TRY(launch_scan(0, seeds, false));
   VECSERVE_TRY(launch_finish(Kernel::refine, false));
   if (seeds < tiles) {
-    VECSERVE_TRY(launch_scan(seeds, tiles));
+    VECSERVE_TRY(launch_scan(seeds, tiles, batch_->axes != nullptr));
     VECSERVE_TRY(launch_finish(Kernel::refine, false));
   }
   VECSERVE_TRY(launch_finish(Kernel::pack, false));
-  const std::size_t states_bytes = arguments_.query_count * sizeof(QueryState) + kPart;
+  const std::size_t states_bytes = arguments_.query_count * sizeof(QueryState) + sizeof(ScanTotals);
   VECSERVE_TRY(
       device_.copy_out(lane_->output_host, arguments_.states, states_bytes, lane_->stream));
   const std::uint32_t first = std::min(tuning_.packed_first, tuning_.packed);
@@ -255,8 +360,8 @@ Status DeviceScan::launch_all() {
 Status DeviceScan::read_back() {
   VECSERVE_TRY(device_.wait(lane_->done));
   const auto* const states = reinterpret_cast<const QueryState*>(lane_->output_host);
-  std::uint32_t total = 0;
-  std::memcpy(&total, states + arguments_.query_count, sizeof(total));
+  std::memcpy(&totals_, states + arguments_.query_count, sizeof(totals_));
+  const std::uint32_t total = totals_.packed;
   for (std::size_t i = 0; i < overflowed_.size(); ++i) {
     const bool lost = states[i].count > arguments_.capacity || total > arguments_.packed_capacity;
     overflowed_[i] = lost ? 1 : 0;
@@ -283,7 +388,7 @@ Status DeviceScan::finish() {
     }
     if (!again || launch == kLaunchesMax) return {};
     VECSERVE_TRY(checked(launch_finish(Kernel::refine, true)));
-    VECSERVE_TRY(checked(device_.fill(arguments_.total, 0, kPart, lane_->stream)));
+    VECSERVE_TRY(checked(device_.fill(arguments_.totals, 0, sizeof(ScanTotals), lane_->stream)));
     VECSERVE_TRY(checked(launch_all()));
   }
 }

@@ -13,12 +13,16 @@
 #include "engine/gpu/mirror.h"
 #include "engine/scan/coarse_bounds.h"
 #include "engine/scan/scanner.h"
+#include "engine/scan/sketch_bounds.h"
 
 namespace vecserve::engine::gpu {
 
 // Of each block of a request: the rows of it that the device is to look at.
 struct MirroredBlock {
   std::shared_ptr<const MirrorPage> page;  // null: none
+  std::shared_ptr<const MirrorLive> live;  // null: none
+  // Null: none that has all of those rows, or not the one that the request has.
+  std::shared_ptr<const MirrorSketch> sketch;
   std::uint32_t count = 0;
 };
 
@@ -32,6 +36,10 @@ struct DeviceBatch {
   std::span<const std::uint32_t> wants;  // see DeviceQuery
   const std::int8_t* codes = nullptr;
   std::uint32_t stride = 0;
+  // Blocks that have a sketch along these axes are sifted, for the queries as those see them, in
+  // the order of `queries`. Null: none is. At most kFewQueries then.
+  const SketchAxes* axes = nullptr;
+  std::span<const SketchQuery> sketches;
 };
 
 class DeviceScan {
@@ -41,6 +49,8 @@ class DeviceScan {
   // Queries of one launch at most, and the room for survivors that each of so many has.
   [[nodiscard]] std::uint32_t queries_max() const;
   [[nodiscard]] std::uint32_t capacity(std::size_t queries) const;
+  // Whether a lane's input has room for the batch.
+  [[nodiscard]] bool fits(const DeviceBatch& batch);
 
   // Starts; `batch` must stay until finish(). resource_exhausted when it is more than a lane holds.
   [[nodiscard]] Status start(const DeviceBatch& batch, DeviceLane& lane);
@@ -51,14 +61,32 @@ class DeviceScan {
   [[nodiscard]] std::span<const PackedSurvivor> survivors() const { return survivors_; }
   // Whether some survivors of that query were lost for lack of room.
   [[nodiscard]] bool overflowed(std::size_t query) const { return overflowed_[query] != 0; }
+  // Of the last launch.
+  [[nodiscard]] const ScanTotals& totals() const { return totals_; }
 
  private:
+  // Where the parts of a lane's input begin, in bytes.
+  struct Layout {
+    std::size_t sketches = 0;
+    std::size_t masks = 0;
+    std::size_t queries = 0;
+    std::size_t codes = 0;
+    std::size_t sketch_queries = 0;
+    std::size_t states = 0;
+    std::size_t totals = 0;
+    std::size_t words = 0;
+    std::size_t end = 0;  // of the words
+  };
+  [[nodiscard]] Layout lay_out(const DeviceBatch& batch);
   [[nodiscard]] Status pack();
-  void pack_masks(std::byte* words, std::size_t& used);
+  void pack_blocks();
+  void pack_masks(std::size_t& used);
   void pack_queries();
-  [[nodiscard]] bool needs_words(std::uint32_t mask, std::size_t block, std::uint32_t& at) const;
+  void pack_sketches();
+  [[nodiscard]] static std::uint64_t stand_in(const DeviceBatch& batch, std::uint32_t mask,
+                                              std::size_t block);
   [[nodiscard]] std::uint32_t seed_tiles() const;
-  [[nodiscard]] Status launch_scan(std::uint32_t first, std::uint32_t last);
+  [[nodiscard]] Status launch_scan(std::uint32_t first, std::uint32_t last, bool sift);
   [[nodiscard]] Status launch_finish(Kernel kernel, bool restart);
   [[nodiscard]] Status launch_all();
   [[nodiscard]] Status read_back();
@@ -69,9 +97,11 @@ class DeviceScan {
   const DeviceBatch* batch_ = nullptr;
   DeviceLane* lane_ = nullptr;
   ScanArguments arguments_{};
-  std::size_t states_at_ = 0;             // in the lane's input
+  Layout layout_;
+  ScanTotals totals_{};
   std::vector<std::uint32_t> masks_;      // of the request, those that the batch uses
   std::vector<std::uint32_t> mask_slot_;  // of each mask of the request: index in masks_
+  std::vector<std::uint64_t> places_;     // of masks_ and blocks: ScanArguments::mask_at
   std::span<const PackedSurvivor> survivors_;
   std::vector<std::uint8_t> overflowed_;
 };

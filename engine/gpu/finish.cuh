@@ -43,7 +43,7 @@ __device__ __forceinline__ void pack(const ScanArguments& a) {
     const unsigned votes = __ballot_sync(0xffffffffu, in);
     unsigned base = 0;
     if (lane_of() == 0 && votes != 0) {
-      base = atomicAdd(a.total, static_cast<unsigned>(__popc(votes)));
+      base = atomicAdd(&a.totals->packed, static_cast<unsigned>(__popc(votes)));
     }
     base = __shfl_sync(0xffffffffu, base, 0);
     const unsigned at = base + static_cast<unsigned>(__popc(votes & ((1u << lane_of()) - 1)));

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <utility>
 
@@ -13,6 +14,7 @@
 #include "engine/gpu/device_answer.h"
 #include "engine/gpu/device_scan.h"
 #include "engine/gpu/gpu.h"
+#include "engine/scan/sift_choice.h"
 
 namespace vecserve::engine::gpu {
 
@@ -29,6 +31,13 @@ std::uint64_t since(std::chrono::steady_clock::time_point start) {
           .count());
 }
 
+ScanCosts::RowBytes sketch_row_bytes(const RowShape& shape, const SketchAxes& axes) {
+  const std::uint32_t fine = axes.count() - kSketchFirst;
+  return {static_cast<double>(kSketchFirst + 3 * sizeof(float)),
+          fine == 0 ? 0.0 : static_cast<double>(fine + 4 * sizeof(float)),
+          static_cast<double>(CoarsePlane::bytes_per_row(shape))};
+}
+
 class GpuScanner final : public Scanner {
  public:
   GpuScanner(std::shared_ptr<Gpu> gpu, std::unique_ptr<Scanner> cpu)
@@ -39,7 +48,7 @@ class GpuScanner final : public Scanner {
     return cpu_->supports(shape);
   }
   void mirror(const RowBlock& block) override {
-    if (block.coarse() != nullptr) {
+    if (Mirror::covers(block)) {
       static_cast<void>(gpu_->mirror().cover(block, block.size()));  // else the CPU scans it
     }
   }
@@ -50,8 +59,16 @@ class GpuScanner final : public Scanner {
   [[nodiscard]] bool pin_pages(const ScanRequest& request);
   [[nodiscard]] bool worth_it(const ScanRequest& request) const;
   void prepare_queries(const ScanRequest& request);
+  [[nodiscard]] bool prepare_query(const ScanRequest& request, std::size_t query,
+                                   std::int8_t* codes);
   [[nodiscard]] bool prepare_want(const ScanRequest& request, std::size_t query);
   [[nodiscard]] std::size_t batch_end(std::size_t begin) const;
+  [[nodiscard]] DeviceBatch make_batch(const ScanRequest& request, std::size_t begin,
+                                       std::size_t end) const;
+  [[nodiscard]] DeviceBatch next_batch(const ScanRequest& request, std::size_t begin);
+  [[nodiscard]] const SketchAxes* axes_here() const;
+  void choose_sketches(const ScanRequest& request, DeviceBatch& batch);
+  void count_rows(const DeviceBatch& batch, ScanResult& result);
   void run_batches(const ScanRequest& request, ScanResult& result);
   [[nodiscard]] bool run_batch(const ScanRequest& request, const DeviceBatch& batch,
                                DeviceLane& lane, ScanResult& result);
@@ -59,7 +76,6 @@ class GpuScanner final : public Scanner {
   void merge_tail(ScanResult& result);
   [[nodiscard]] Status scan_rest(const ScanRequest& request, ScanResult& result);
   [[nodiscard]] Status on_cpu(const ScanRequest& request, ScanResult& result);
-  static void add(const ScanCounts& from, ScanCounts& to);
 
   const std::shared_ptr<Gpu> gpu_;
   const std::unique_ptr<Scanner> cpu_;
@@ -68,7 +84,7 @@ class GpuScanner final : public Scanner {
 
   // Scratch of the running request.
   std::vector<std::uint64_t> serials_;
-  std::vector<std::shared_ptr<const MirrorPage>> pages_;
+  std::vector<MirrorView> views_;
   std::vector<MirroredBlock> mirrored_;
   std::uint64_t mirrored_rows_ = 0;
   bool has_tail_ = false;  // rows that are not mirrored
@@ -76,6 +92,8 @@ class GpuScanner final : public Scanner {
   AlignedBuffer codes_;
   std::vector<CoarseProbe> probes_;
   std::vector<std::uint32_t> wants_;
+  std::vector<SketchQuery> sketch_queries_;
+  std::vector<float> sketch_scratch_;
   std::vector<std::uint32_t> served_;  // queries that go to the device
   std::vector<std::uint32_t> rest_;    // queries that the CPU answers alone
   std::vector<ScanQuery> rest_queries_;
@@ -85,21 +103,14 @@ class GpuScanner final : public Scanner {
   Status tail_status_;
 };
 
-void GpuScanner::add(const ScanCounts& from, ScanCounts& to) {
-  to.sketch += from.sketch;
-  to.sketch_fine += from.sketch_fine;
-  to.coarse += from.coarse;
-  to.full += from.full;
-}
-
 Status GpuScanner::on_cpu(const ScanRequest& request, ScanResult& result) {
   const auto start = std::chrono::steady_clock::now();
   VECSERVE_TRY(cpu_->scan(request, result));
   result.backend = cpu_->name();
-  if (request.shape.coarse && !result.stopped) {
+  if (Mirror::serves(request.shape) && !result.stopped) {
     std::uint64_t rows = 0;
     for (const ScanBlock& block : request.blocks) rows += block.count;
-    gpu_->costs().note_cpu(rows * CoarsePlane::bytes_per_row(request.shape), request.queries.size(),
+    gpu_->costs().note_cpu(rows * Mirror::row_bytes(request.shape), request.queries.size(),
                            request.threads, since(start));
   }
   return {};
@@ -107,32 +118,34 @@ Status GpuScanner::on_cpu(const ScanRequest& request, ScanResult& result) {
 
 // The pages of the request's blocks; false when there is nothing for the device.
 bool GpuScanner::pin_pages(const ScanRequest& request) {
-  if (!request.shape.coarse || !CoarsePlane::serves(request.shape) || request.queries.empty()) {
-    return false;
-  }
+  if (!Mirror::serves(request.shape) || request.queries.empty()) return false;
+  stride_ = Mirror::stride(request.shape);
   serials_.clear();
   for (const ScanBlock& block : request.blocks) serials_.push_back(block.block->serial());
-  gpu_->mirror().find_all(serials_, pages_);
+  gpu_->mirror().find_all(serials_, views_);
   mirrored_.assign(request.blocks.size(), MirroredBlock());
   mirrored_rows_ = 0;
   has_tail_ = false;
   for (std::size_t b = 0; b < request.blocks.size(); ++b) {
     const ScanBlock& block = request.blocks[b];
-    if (pages_[b] != nullptr && block.block->coarse() != nullptr) {
-      mirrored_[b] = {std::move(pages_[b]), 0};
-      mirrored_[b].count = std::min(mirrored_[b].page->covered(), block.count);
-      stride_ = block.block->coarse()->stride();
+    MirrorView& view = views_[b];
+    if (view.page != nullptr && Mirror::covers(*block.block)) {
+      const std::uint32_t count = std::min(view.page->covered(), block.count);
+      const bool sketched = view.sketch != nullptr && view.sketch->plane.get() == block.sketch &&
+                            block.sketch->count() >= count;
+      if (!sketched) view.sketch = nullptr;
+      mirrored_[b] = {std::move(view.page), std::move(view.live), std::move(view.sketch), count};
     }
     mirrored_rows_ += mirrored_[b].count;
     has_tail_ = has_tail_ || mirrored_[b].count < block.count;
   }
-  pages_.clear();
+  views_.clear();
   return mirrored_rows_ != 0;
 }
 
 bool GpuScanner::worth_it(const ScanRequest& request) const {
   return gpu_->tuning().always ||
-         gpu_->costs().device_is_faster(mirrored_rows_ * CoarsePlane::bytes_per_row(request.shape),
+         gpu_->costs().device_is_faster(mirrored_rows_ * Mirror::row_bytes(request.shape),
                                         request.queries.size(), request.threads);
 }
 
@@ -147,6 +160,21 @@ bool GpuScanner::prepare_want(const ScanRequest& request, std::size_t query) {
   return wants_[query] != 0 || eligible <= gpu_->tuning().survivors_min || !std::isinf(asked.limit);
 }
 
+// The query as the kernels read it; false when its numbers are out of their range.
+bool GpuScanner::prepare_query(const ScanRequest& request, std::size_t query, std::int8_t* codes) {
+  const RowShape& shape = request.shape;
+  if (shape.type == ScalarType::bit) {
+    std::memset(codes, 0, stride_);
+    std::memcpy(codes, request.queries[query].bits, shape.row_bytes);
+    return true;
+  }
+  std::fill(codes + shape.dim, codes + stride_, std::int8_t{0});
+  const CoarseQuery made =
+      make_coarse_query(shape.metric, request.queries[query].f32, shape.dim, codes);
+  if (made.served) probes_[query] = make_probe(shape.metric, made);
+  return made.served;
+}
+
 void GpuScanner::prepare_queries(const ScanRequest& request) {
   const std::size_t count = request.queries.size();
   if (codes_.size() < count * stride_) codes_ = AlignedBuffer(count * stride_);
@@ -157,11 +185,8 @@ void GpuScanner::prepare_queries(const ScanRequest& request) {
   auto* const codes = reinterpret_cast<std::int8_t*>(codes_.data());
   for (std::size_t q = 0; q < count; ++q) {
     std::int8_t* const mine = codes + q * stride_;
-    std::fill(mine + request.shape.dim, mine + stride_, std::int8_t{0});
-    const CoarseQuery query =
-        make_coarse_query(request.shape.metric, request.queries[q].f32, request.shape.dim, mine);
-    const bool on_device = query.served && prepare_want(request, q);
-    if (query.served) probes_[q] = make_probe(request.shape.metric, query);
+    const bool served = prepare_query(request, q, mine);
+    const bool on_device = served && prepare_want(request, q);
     (on_device ? served_ : rest_).push_back(static_cast<std::uint32_t>(q));
   }
 }
@@ -176,6 +201,77 @@ std::size_t GpuScanner::batch_end(std::size_t begin) const {
     ++end;
   }
   return end;
+}
+
+DeviceBatch GpuScanner::make_batch(const ScanRequest& request, std::size_t begin,
+                                   std::size_t end) const {
+  DeviceBatch batch;
+  batch.request = &request;
+  batch.blocks = mirrored_;
+  batch.queries = std::span(served_).subspan(begin, end - begin);
+  batch.probes = probes_;
+  batch.wants = wants_;
+  batch.codes = reinterpret_cast<const std::int8_t*>(codes_.data());
+  batch.stride = stride_;
+  return batch;
+}
+
+// Fewer queries where their masks are more than a lane's input holds.
+DeviceBatch GpuScanner::next_batch(const ScanRequest& request, std::size_t begin) {
+  std::size_t end = batch_end(begin);
+  DeviceBatch batch = make_batch(request, begin, end);
+  while (end - begin > 1 && !scan_.fits(batch)) {
+    end = begin + (end - begin) / 2;
+    batch = make_batch(request, begin, end);
+  }
+  choose_sketches(request, batch);
+  return batch;
+}
+
+// Those of the first block that has any.
+const SketchAxes* GpuScanner::axes_here() const {
+  for (const MirroredBlock& block : mirrored_) {
+    if (block.sketch != nullptr) return &block.sketch->plane->axes();
+  }
+  return nullptr;
+}
+
+// Queries are brought into the sketches' space only when those may pay.
+void GpuScanner::choose_sketches(const ScanRequest& request, DeviceBatch& batch) {
+  const SketchAxes* const axes = axes_here();
+  if (axes == nullptr || batch.queries.size() > kFewQueries) return;
+  if (!gpu_->tuning().always) {
+    for (const std::uint32_t q : batch.queries) {
+      const ScanMask& mask = request.masks[request.queries[q].mask];
+      if (!worth_sifting(request, mask, q, 1, kSiftShareMax)) return;
+    }
+    if (!gpu_->costs().sketches_pay(axes, sketch_row_bytes(request.shape, *axes))) return;
+  }
+  sketch_queries_.resize(kFewQueries);
+  sketch_scratch_.resize(axes->scratch_floats());
+  for (std::size_t i = 0; i < batch.queries.size(); ++i) {
+    const ScanQuery& query = request.queries[batch.queries[i]];
+    make_sketch_query(*axes, query.f32, query.norm, sketch_scratch_.data(), sketch_queries_[i]);
+    if (!sketch_queries_[i].served) return;
+  }
+  batch.axes = axes;
+  batch.sketches = std::span(sketch_queries_).first(batch.queries.size());
+}
+
+// What was looked at, in rows times queries; what sketches let pass is known of some rows only.
+void GpuScanner::count_rows(const DeviceBatch& batch, ScanResult& result) {
+  const ScanRequest& request = *batch.request;
+  const std::uint64_t all = mirrored_rows_ * batch.queries.size();
+  const ScanTotals& totals = scan_.totals();
+  if (batch.axes == nullptr || totals.sifted == 0) {
+    (request.shape.type == ScalarType::bit ? result.counts.full : result.counts.coarse) += all;
+    return;
+  }
+  gpu_->costs().note_sifted(batch.axes, totals.sifted, totals.passed_first, totals.passed_all);
+  const double each = static_cast<double>(all) / static_cast<double>(totals.sifted);
+  result.counts.sketch += all;
+  result.counts.sketch_fine += static_cast<std::uint64_t>(each * totals.passed_first);
+  result.counts.coarse += static_cast<std::uint64_t>(each * totals.passed_all);
 }
 
 // Rows that the device does not have, while it works on those that it has.
@@ -220,7 +316,7 @@ void GpuScanner::merge_tail(ScanResult& result) {
     all.list.insert(all.list.end(), tail.list.begin(), tail.list.end());
     all.floor = std::min(all.floor, tail.floor);
   }
-  add(cpu_result_.counts, result.counts);
+  result.counts.add(cpu_result_.counts);
   result.stopped = result.stopped || cpu_result_.stopped;
 }
 
@@ -248,7 +344,7 @@ bool GpuScanner::run_batch(const ScanRequest& request, const DeviceBatch& batch,
     return false;
   }
   if (!first || !has_tail_) {
-    gpu_->costs().note_device(mirrored_rows_ * CoarsePlane::bytes_per_row(request.shape),
+    gpu_->costs().note_device(mirrored_rows_ * Mirror::row_bytes(request.shape),
                               batch.queries.size(), since(start));
   }
   for (std::size_t i = 0; i < batch.queries.size(); ++i) {
@@ -258,7 +354,7 @@ bool GpuScanner::run_batch(const ScanRequest& request, const DeviceBatch& batch,
       answer_.finish(batch, i, result.queries[batch.queries[i]]);
     }
   }
-  result.counts.coarse += mirrored_rows_ * batch.queries.size();
+  count_rows(batch, result);
   return true;
 }
 
@@ -270,17 +366,9 @@ void GpuScanner::run_batches(const ScanRequest& request, ScanResult& result) {
       result.stopped = true;
       return;
     }
-    const std::size_t end = batch_end(done);
-    DeviceBatch batch;
-    batch.request = &request;
-    batch.blocks = mirrored_;
-    batch.queries = std::span(served_).subspan(done, end - done);
-    batch.probes = probes_;
-    batch.wants = wants_;
-    batch.codes = reinterpret_cast<const std::int8_t*>(codes_.data());
-    batch.stride = stride_;
+    const DeviceBatch batch = next_batch(request, done);
     if (!run_batch(request, batch, *lane, result)) break;
-    done = end;
+    done += batch.queries.size();
   }
   for (std::size_t s = done; s < served_.size(); ++s) rest_.push_back(served_[s]);
 }
@@ -296,7 +384,7 @@ Status GpuScanner::scan_rest(const ScanRequest& request, ScanResult& result) {
   for (std::size_t i = 0; i < rest_.size(); ++i) {
     std::swap(result.queries[rest_[i]], cpu_result_.queries[i]);
   }
-  add(cpu_result_.counts, result.counts);
+  result.counts.add(cpu_result_.counts);
   result.stopped = result.stopped || cpu_result_.stopped;
   return {};
 }

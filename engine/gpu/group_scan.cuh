@@ -2,7 +2,7 @@
 // product in its registers, so that scores never go to memory. Comes after survivors.cuh. Device
 // code; blocks of four warps, two by two, each 32 rows by 32 queries. Always holds: a block takes
 // one group of queries and every so many-th tile; blocks of the same tile run side by side, so that
-// its rows come from memory once.
+// its rows come from memory once; rows that no mask of the group has are never read.
 #pragma once
 
 #include "engine/gpu/few_scan.cuh"
@@ -23,7 +23,7 @@ inline constexpr unsigned kMasksAt = kRowDataAt + kTileRows * 16;
 inline constexpr unsigned kReachAt = kMasksAt + kGroupQueries * 8;
 inline constexpr unsigned kCountsAt = kReachAt + kGroupQueries * 4;
 inline constexpr unsigned kAnyAt = kCountsAt + kGroupQueries * 4;
-inline constexpr unsigned kGroupSharedBytes = kAnyAt + 16;
+static_assert(kGroupSharedBytes == kAnyAt + 16);
 
 // What one thread carries from device to shared memory at each step.
 struct Cargo {
@@ -38,8 +38,9 @@ struct GroupPlace {
   DeviceBlock page;
 };
 
+// `any`: the rows of the tile that some query may find; the others multiply as zeros.
 __device__ __forceinline__ Cargo load_cargo(const ScanArguments& a, const GroupPlace& place,
-                                            unsigned from) {
+                                            std::uint64_t any, unsigned from) {
   Cargo cargo;
   VECSERVE_UNROLL
   for (unsigned i = 0; i < 2; ++i) {
@@ -48,10 +49,11 @@ __device__ __forceinline__ Cargo load_cargo(const ScanArguments& a, const GroupP
     const unsigned byte = from + index % 4 * 16;
     const unsigned row = place.first + line;
     const unsigned query = place.first_query + line;
-    const unsigned safe = row < place.page.count ? row : place.page.count - 1;
-    cargo.rows[i] = fetch(
-        reinterpret_cast<const uint4*>(place.page.codes + std::size_t{safe} * a.stride + byte));
-    cargo.queries[i] = make_uint4(0, 0, 0, 0);
+    cargo.rows[i] = cargo.queries[i] = make_uint4(0, 0, 0, 0);
+    if ((any >> line & 1) != 0) {
+      cargo.rows[i] = fetch(
+          reinterpret_cast<const uint4*>(place.page.codes + std::size_t{row} * a.stride + byte));
+    }
     if (query < a.query_count) {
       cargo.queries[i] =
           fetch(reinterpret_cast<const uint4*>(a.codes + std::size_t{query} * a.stride + byte));
@@ -102,8 +104,8 @@ __device__ __forceinline__ void multiply_step(int (&sums)[2][4][4]) {
   }
 }
 
-// Masks, reaches and row data of a tile to shared memory; says through kAnyAt whether any row is
-// eligible for any query.
+// Masks, reaches and row data of a tile to shared memory; says through kAnyAt which rows are
+// eligible for some query.
 __device__ __forceinline__ void prepare_tile(const ScanArguments& a, const GroupPlace& place) {
   const unsigned line = threadIdx.x % kTileRows;
   if (threadIdx.x < kGroupQueries) {
@@ -124,7 +126,10 @@ __device__ __forceinline__ void prepare_tile(const ScanArguments& a, const Group
     shared_at<std::uint64_t>(kMasksAt)[line] = mask;
     shared_at<float>(kReachAt)[line] = reach;
     shared_at<unsigned>(kCountsAt)[line] = count;
-    if (mask != 0) shared_or(shared_at<unsigned>(kAnyAt), 1u);
+    const auto low = static_cast<unsigned>(mask);
+    const auto high = static_cast<unsigned>(mask >> 32);
+    if (low != 0) shared_or(shared_at<unsigned>(kAnyAt), low);
+    if (high != 0) shared_or(shared_at<unsigned>(kAnyAt + 4), high);
   } else {
     DeviceRow row = {0.0f, 0.0f, 0.0f, 0.0f};
     if (place.first + line < place.page.count) row = fetch(place.page.rows + place.first + line);
@@ -179,21 +184,23 @@ __device__ __forceinline__ void refine_group(const ScanArguments& a, const Group
 }
 
 __device__ __forceinline__ void scan_tile(const ScanArguments& a, const GroupPlace& place) {
-  if (threadIdx.x == 0) shared_at<unsigned>(kAnyAt)[0] = 0;
+  if (threadIdx.x < 2) shared_at<unsigned>(kAnyAt)[threadIdx.x] = 0;
   __syncthreads();
   prepare_tile(a, place);
   __syncthreads();
-  const unsigned any = shared_at<unsigned>(kAnyAt)[0];
+  const unsigned low = shared_at<unsigned>(kAnyAt)[0];
+  const unsigned high = shared_at<unsigned>(kAnyAt)[1];
+  const std::uint64_t any = std::uint64_t{high} << 32 | low;
   if (any == 0) {
     __syncthreads();
     return;
   }
   int sums[2][4][4] = {};
-  Cargo cargo = load_cargo(a, place, 0);
+  Cargo cargo = load_cargo(a, place, any, 0);
   for (unsigned from = 0; from < a.stride; from += kStep) {
     put_cargo(cargo);
     __syncthreads();
-    if (from + kStep < a.stride) cargo = load_cargo(a, place, from + kStep);
+    if (from + kStep < a.stride) cargo = load_cargo(a, place, any, from + kStep);
     multiply_step(sums);
     __syncthreads();
   }

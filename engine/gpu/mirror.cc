@@ -29,23 +29,6 @@ void put_rows(const CoarsePlane& plane, std::uint32_t first, std::uint32_t count
 
 }  // namespace
 
-MirrorPage::MirrorPage(std::shared_ptr<MirrorMemory> memory, std::size_t offset, std::size_t bytes,
-                       std::size_t codes_bytes)
-    : memory_(std::move(memory)), offset_(offset), bytes_(bytes), codes_bytes_(codes_bytes) {}
-
-MirrorPage::~MirrorPage() {
-  const std::lock_guard lock(memory_->mutex);
-  memory_->pool.give_back(offset_, bytes_);
-}
-
-std::uint8_t* MirrorPage::codes() const {
-  return reinterpret_cast<std::uint8_t*>(memory_->base + offset_);
-}
-
-DeviceRow* MirrorPage::rows() const {
-  return reinterpret_cast<DeviceRow*>(memory_->base + offset_ + codes_bytes_);
-}
-
 Result<std::unique_ptr<Mirror>> Mirror::make(std::shared_ptr<Device> device,
                                              std::size_t budget_bytes, std::size_t ring_bytes) {
   std::unique_ptr<Mirror> mirror(new Mirror(std::move(device), ring_bytes / kSlots / 64 * 64));
@@ -82,41 +65,86 @@ Mirror::~Mirror() {
   device_->release_pinned(ring_);
 }
 
+bool Mirror::serves(const RowShape& shape) {
+  if (shape.type == ScalarType::bit) return shape.metric == Metric::hamming;
+  return shape.coarse && CoarsePlane::serves(shape);
+}
+
+bool Mirror::covers(const RowBlock& block) {
+  return serves(block.shape()) &&
+         (block.shape().type == ScalarType::bit || block.coarse() != nullptr);
+}
+
+std::uint32_t Mirror::stride(const RowShape& shape) {
+  if (shape.type == ScalarType::bit) return shape.stride;
+  return static_cast<std::uint32_t>(row_bytes(shape) - sizeof(DeviceRow));
+}
+
+std::size_t Mirror::row_bytes(const RowShape& shape) {
+  return shape.type == ScalarType::bit ? shape.stride : CoarsePlane::bytes_per_row(shape);
+}
+
+MirrorView Mirror::view_of(std::uint64_t serial) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = blocks_.find(serial);
+  return found == blocks_.end() ? MirrorView() : found->second;
+}
+
 Result<std::shared_ptr<MirrorPage>> Mirror::page_of(const RowBlock& block) {
-  {
-    const std::lock_guard lock(mutex_);
-    const auto found = pages_.find(block.serial());
-    if (found != pages_.end()) return found->second;
+  if (const MirrorView view = view_of(block.serial()); view.page != nullptr) {
+    return std::const_pointer_cast<MirrorPage>(view.page);
   }
   const RowShape& shape = block.shape();
-  const std::size_t codes_bytes = std::size_t{shape.capacity} * block.coarse()->stride();
-  const std::size_t bytes = codes_bytes + std::size_t{shape.capacity} * sizeof(DeviceRow);
-  std::optional<std::size_t> offset;
-  {
-    const std::lock_guard lock(memory_->mutex);
-    offset = memory_->pool.take(bytes);
-  }
-  if (!offset.has_value()) {
-    const std::lock_guard lock(mutex_);
+  const std::size_t codes_bytes = std::size_t{shape.capacity} * stride(shape);
+  const std::size_t bytes = std::size_t{shape.capacity} * row_bytes(shape);
+  std::unique_ptr<MirrorStretch> stretch = MirrorStretch::take(memory_, bytes, false);
+  const std::lock_guard lock(mutex_);
+  if (stretch == nullptr) {
     ++refused_;
     return Status(StatusCode::resource_exhausted, "the GPU's budget has no room for this block");
   }
-  auto page = std::make_shared<MirrorPage>(memory_, *offset, bytes, codes_bytes);
-  const std::lock_guard lock(mutex_);
-  pages_[block.serial()] = page;
+  auto page = std::make_shared<MirrorPage>(std::move(stretch), codes_bytes);
+  blocks_[block.serial()] = {page, nullptr, nullptr};
   return page;
 }
 
-Status Mirror::copy_rows(const CoarsePlane& plane, std::uint32_t first, std::uint32_t count,
+template <typename Put>
+Status Mirror::send(std::byte* to, std::size_t bytes, const Put& put) {
+  for (std::size_t from = 0; from < bytes;) {
+    const std::size_t count = std::min(slot_bytes_, bytes - from);
+    const Slot& slot = slots_[next_slot_];
+    next_slot_ = (next_slot_ + 1) % kSlots;
+    VECSERVE_TRY(device_->wait(slot.copied));
+    put(from, count, slot.host);
+    VECSERVE_TRY(device_->copy_in(to + from, slot.host, count, stream_));
+    VECSERVE_TRY(device_->record(slot.copied, stream_));
+    from += count;
+  }
+  return {};
+}
+
+Status Mirror::settle(const Status& sent) {
+  const Status drained = device_->drain(stream_);
+  return sent.ok() ? drained : sent;
+}
+
+Status Mirror::copy_rows(const RowBlock& block, std::uint32_t first, std::uint32_t count,
                          const MirrorPage& page) {
-  const std::size_t stride = plane.stride();
+  const std::size_t width = stride(block.shape());
   const Slot& slot = slots_[next_slot_];
   next_slot_ = (next_slot_ + 1) % kSlots;
   VECSERVE_TRY(device_->wait(slot.copied));
-  const std::size_t codes_bytes = count * stride;
-  put_signed(plane.codes() + first * stride, codes_bytes, slot.host);
+  const std::size_t codes_bytes = count * width;
+  std::uint8_t* const codes = page.codes() + first * width;
+  if (block.shape().type == ScalarType::bit) {
+    std::memcpy(slot.host, block.vector(first), codes_bytes);
+    VECSERVE_TRY(device_->copy_in(codes, slot.host, codes_bytes, stream_));
+    return device_->record(slot.copied, stream_);
+  }
+  const CoarsePlane& plane = *block.coarse();
+  put_signed(plane.codes() + first * width, codes_bytes, slot.host);
   put_rows(plane, first, count, reinterpret_cast<DeviceRow*>(slot.host + codes_bytes));
-  VECSERVE_TRY(device_->copy_in(page.codes() + first * stride, slot.host, codes_bytes, stream_));
+  VECSERVE_TRY(device_->copy_in(codes, slot.host, codes_bytes, stream_));
   VECSERVE_TRY(device_->copy_in(page.rows() + first, slot.host + codes_bytes,
                                 count * sizeof(DeviceRow), stream_));
   return device_->record(slot.copied, stream_);
@@ -124,9 +152,7 @@ Status Mirror::copy_rows(const CoarsePlane& plane, std::uint32_t first, std::uin
 
 Status Mirror::cover(const RowBlock& block, std::uint32_t count) {
   const std::lock_guard lock(cover_mutex_);
-  const CoarsePlane* const plane = block.coarse();
-  const std::size_t row_bytes = plane->stride() + sizeof(DeviceRow);
-  const auto rows_max = static_cast<std::uint32_t>(slot_bytes_ / row_bytes);
+  const auto rows_max = static_cast<std::uint32_t>(slot_bytes_ / row_bytes(block.shape()));
   if (rows_max == 0) {
     return {StatusCode::resource_exhausted, "a row is longer than a slot of the GPU's ring"};
   }
@@ -138,46 +164,124 @@ Status Mirror::cover(const RowBlock& block, std::uint32_t count) {
   Status status;
   while (done < count && status.ok()) {
     const std::uint32_t rows = std::min(rows_max, count - done);
-    status = copy_rows(*plane, done, rows, page);
+    status = copy_rows(block, done, rows, page);
     done += rows;
   }
-  // Also after a failure: the ring must be quiet before anybody writes to it again.
-  const Status drained = device_->drain(stream_);
-  VECSERVE_TRY(status);
-  VECSERVE_TRY(drained);
+  VECSERVE_TRY(settle(status));
   page.publish(count);
   return {};
 }
 
+Status Mirror::send_sketch(const MirrorSketch& sketch) {
+  const SketchPlane& plane = *sketch.plane;
+  const std::size_t padded = sketch.padded();
+  VECSERVE_TRY(send(sketch.stretch->at(0), padded * kSketchFirst,
+                    [&](std::size_t from, std::size_t count, std::byte* out) {
+                      put_signed(plane.first() + from, count, out);
+                    }));
+  const float* const numbers[] = {plane.bases(), plane.lefts(), plane.reaches()};
+  for (std::size_t i = 0; i < 3; ++i) {
+    VECSERVE_TRY(
+        send(sketch.stretch->at(sketch.numbers_at() + i * padded * sizeof(float)),
+             padded * sizeof(float), [&](std::size_t from, std::size_t count, std::byte* out) {
+               std::memcpy(out, reinterpret_cast<const std::byte*>(numbers[i]) + from, count);
+             }));
+  }
+  const std::size_t stride = plane.fine_stride();
+  if (stride == 0) return {};
+  return send(sketch.stretch->at(sketch.fine_at()), plane.count() * stride,
+              [&](std::size_t from, std::size_t count, std::byte* out) {
+                std::memcpy(out, plane.fine() + from, count);
+                for (std::size_t i = 0; i < count; ++i) {
+                  if ((from + i) % stride < plane.fine_codes()) out[i] ^= std::byte{0x80};
+                }
+              });
+}
+
+Status Mirror::cover_sketch(std::uint64_t serial, const std::shared_ptr<const SketchPlane>& plane) {
+  const std::lock_guard lock(cover_mutex_);
+  const MirrorView view = view_of(serial);
+  const SketchPlane* const there = view.sketch == nullptr ? nullptr : view.sketch->plane.get();
+  if (view.page == nullptr || there == plane.get()) return {};
+  std::shared_ptr<const MirrorSketch> made;
+  if (plane != nullptr) {
+    MirrorSketch sketch{nullptr, plane};
+    sketch.stretch = MirrorStretch::take(memory_, sketch.bytes(), false);
+    if (sketch.stretch == nullptr) {
+      return {StatusCode::resource_exhausted, "the GPU's budget has no room for this sketch"};
+    }
+    VECSERVE_TRY(settle(send_sketch(sketch)));
+    made = std::make_shared<const MirrorSketch>(std::move(sketch));
+  }
+  const std::lock_guard shared(mutex_);
+  const auto found = blocks_.find(serial);
+  if (found != blocks_.end()) found->second.sketch.swap(made);
+  return {};
+}
+
+Status Mirror::cover_live(std::span<const Live> blocks) {
+  const std::lock_guard lock(cover_mutex_);
+  std::vector<std::pair<std::uint64_t, std::shared_ptr<const MirrorLive>>> fresh;
+  Status status;
+  for (const Live& block : blocks) {
+    const MirrorView view = view_of(block.serial);
+    const LiveWords there = view.live == nullptr ? nullptr : view.live->words;
+    const bool same =
+        there == block.words && (there == nullptr || view.live->word_count >= block.word_count);
+    if (view.page == nullptr || same) continue;
+    std::shared_ptr<const MirrorLive> made;
+    const std::size_t bytes = block.word_count * sizeof(std::uint64_t);
+    if (block.words != nullptr && bytes != 0) {
+      MirrorLive live{MirrorStretch::take(memory_, bytes, true), block.words, block.word_count};
+      // What does not fit goes with each search.
+      if (live.stretch != nullptr) {
+        status = send(
+            live.stretch->at(0), bytes, [&](std::size_t from, std::size_t count, std::byte* out) {
+              std::memcpy(out, reinterpret_cast<const std::byte*>(live.words.get()) + from, count);
+            });
+        made = std::make_shared<const MirrorLive>(std::move(live));
+      }
+    }
+    fresh.emplace_back(block.serial, std::move(made));
+    if (!status.ok()) break;
+  }
+  if (fresh.empty()) return {};
+  VECSERVE_TRY(settle(status));
+  const std::lock_guard shared(mutex_);
+  for (auto& [serial, live] : fresh) {
+    const auto found = blocks_.find(serial);
+    if (found != blocks_.end()) found->second.live.swap(live);
+  }
+  return {};
+}
+
 void Mirror::forget(std::uint64_t serial) {
-  std::shared_ptr<MirrorPage> page;  // ends after the lock
+  MirrorView view;  // ends after the lock
   const std::lock_guard lock(mutex_);
-  const auto found = pages_.find(serial);
-  if (found == pages_.end()) return;
-  page = std::move(found->second);
-  pages_.erase(found);
+  const auto found = blocks_.find(serial);
+  if (found == blocks_.end()) return;
+  view = std::move(found->second);
+  blocks_.erase(found);
 }
 
 void Mirror::keep_only(std::span<const std::uint64_t> serials) {
   const std::lock_guard lock(mutex_);
-  std::erase_if(pages_, [&](const auto& entry) {
+  std::erase_if(blocks_, [&](const auto& entry) {
     return !std::binary_search(serials.begin(), serials.end(), entry.first);
   });
 }
 
 std::shared_ptr<const MirrorPage> Mirror::find(std::uint64_t serial) const {
-  const std::lock_guard lock(mutex_);
-  const auto found = pages_.find(serial);
-  return found == pages_.end() ? nullptr : found->second;
+  return view_of(serial).page;
 }
 
 void Mirror::find_all(std::span<const std::uint64_t> serials,
-                      std::vector<std::shared_ptr<const MirrorPage>>& pages) const {
-  pages.resize(serials.size());
+                      std::vector<MirrorView>& views) const {
+  views.resize(serials.size());
   const std::lock_guard lock(mutex_);
   for (std::size_t i = 0; i < serials.size(); ++i) {
-    const auto found = pages_.find(serials[i]);
-    pages[i] = found == pages_.end() ? nullptr : found->second;
+    const auto found = blocks_.find(serials[i]);
+    views[i] = found == blocks_.end() ? MirrorView() : found->second;
   }
 }
 
@@ -189,8 +293,12 @@ MirrorReport Mirror::report() const {
     report.used_bytes = memory_->pool.used();
   }
   const std::lock_guard lock(mutex_);
-  report.blocks = pages_.size();
-  for (const auto& [serial, page] : pages_) report.rows += page->covered();
+  report.blocks = blocks_.size();
+  for (const auto& [serial, view] : blocks_) {
+    report.rows += view.page->covered();
+    if (view.sketch != nullptr) ++report.sketched;
+    if (view.live != nullptr) ++report.masked;
+  }
   report.refused = refused_;
   return report;
 }

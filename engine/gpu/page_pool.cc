@@ -34,6 +34,20 @@ std::optional<std::size_t> PagePool::take(std::size_t bytes) {
   return std::nullopt;
 }
 
+std::optional<std::size_t> PagePool::take_last(std::size_t bytes) {
+  const std::size_t size = rounded(bytes);
+  if (size == 0 || size < bytes) return std::nullopt;
+  for (auto at = free_.rbegin(); at != free_.rend(); ++at) {
+    if (at->second < size) continue;
+    at->second -= size;
+    const std::size_t offset = at->first + at->second;
+    if (at->second == 0) free_.erase(std::next(at).base());
+    used_ += size;
+    return offset;
+  }
+  return std::nullopt;
+}
+
 void PagePool::give_back(std::size_t offset, std::size_t bytes) {
   std::size_t size = rounded(bytes);
   used_ -= size;

@@ -19,7 +19,9 @@ class PagePool {
   // The offset of a stretch of at least so many bytes, the first that fits; nothing when none does.
   // May throw std::bad_alloc.
   [[nodiscard]] std::optional<std::size_t> take(std::size_t bytes);
-  // What take() gave for that many bytes.
+  // The same from the end of the last stretch that fits.
+  [[nodiscard]] std::optional<std::size_t> take_last(std::size_t bytes);
+  // What either gave for that many bytes.
   void give_back(std::size_t offset, std::size_t bytes);
   [[nodiscard]] std::size_t used() const { return used_; }
   [[nodiscard]] std::size_t bytes() const { return bytes_; }

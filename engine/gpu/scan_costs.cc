@@ -27,6 +27,11 @@ void move_to(std::atomic<double>& estimate, double measured, double least, doubl
   estimate.store(next, std::memory_order_relaxed);
 }
 
+// Rows that pass lie here and there: a byte of them costs so many bytes of rows in order.
+constexpr double kGatherCost = 2.0;
+// Sketches that do not pay are tried again each so many searches.
+constexpr std::uint32_t kTryEvery = 256;
+
 constexpr double kByteNsMin = 1e-5;
 constexpr double kByteNsMax = 10.0;
 constexpr double kFixedNsMin = 1e3;
@@ -54,6 +59,31 @@ void ScanCosts::note_cpu(std::uint64_t bytes, std::size_t queries, std::uint32_t
 void ScanCosts::note_device(std::uint64_t bytes, std::size_t queries, std::uint64_t ns) {
   const double scan = device_ns(bytes, queries) - fixed_ns_.load(std::memory_order_relaxed);
   move_to(fixed_ns_, static_cast<double>(ns) - scan, kFixedNsMin, kFixedNsMax);
+}
+
+ScanCosts::Passing& ScanCosts::place_of(const void* axes) {
+  // Addresses differ above the lowest bits; the multiplication brings all of them to the top.
+  const std::uint64_t mixed = (reinterpret_cast<std::uintptr_t>(axes) >> 4) * 0x9e3779b97f4a7c15u;
+  static_assert(kPlaces == 64);
+  return passing_[mixed >> 58];
+}
+
+bool ScanCosts::sketches_pay(const void* axes, const RowBytes& bytes) {
+  Passing& passing = place_of(axes);
+  const double first = passing.first.load(std::memory_order_relaxed);
+  const double all = passing.all.load(std::memory_order_relaxed);
+  const double sifted = bytes.first + (first * bytes.fine + all * bytes.coarse) * kGatherCost;
+  if (sifted < bytes.coarse) return true;
+  return passing.asked.fetch_add(1, std::memory_order_relaxed) % kTryEvery == kTryEvery - 1;
+}
+
+void ScanCosts::note_sifted(const void* axes, std::uint64_t rows, std::uint64_t first,
+                            std::uint64_t all) {
+  if (rows == 0) return;
+  Passing& passing = place_of(axes);
+  const auto of = static_cast<double>(rows);
+  move_to(passing.first, static_cast<double>(first) / of, 0.0, 1.0);
+  move_to(passing.all, static_cast<double>(all) / of, 0.0, 1.0);
 }
 
 double ScanCosts::cpu_ns(std::uint64_t bytes, std::size_t queries, std::uint32_t threads) const {

@@ -1,8 +1,9 @@
 // What host and device tell each other about a scan: plain structs, the same bytes on both sides.
-// Comes between gpu_scanner, which fills them in, and the kernels, which read them. No code. Always
+// Comes between gpu_scanner, which fills them in, and the kernels, which read them. Always
 // holds: a key orders like the float it was made of, so that an unsigned minimum is a minimum.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace vecserve::engine::gpu {
@@ -13,9 +14,9 @@ inline constexpr std::uint32_t kGroupQueries = 64;  // side by side in the matri
 inline constexpr std::uint32_t kScanThreads = 128;  // of a block, in both
 inline constexpr std::uint32_t kNoKey = 0xffffffffu;  // above the key of every float
 
-// Instead of an offset into the mask words.
-inline constexpr std::uint32_t kAllRows = 0xfffffffeu;
-inline constexpr std::uint32_t kNoRows = 0xffffffffu;
+// Instead of the address of mask words.
+inline constexpr std::uint64_t kNoRows = 0;
+inline constexpr std::uint64_t kAllRows = 1;
 
 // What the coarse plane keeps of a row beside its codes.
 struct alignas(16) DeviceRow {
@@ -31,6 +32,40 @@ struct DeviceBlock {
   const DeviceRow* rows;
   std::uint32_t count;  // rows to look at: those that are mirrored and published
   std::uint32_t unused;
+};
+
+// A block's sketch: see engine/rows/sketch_plane.h, with codes without their bias. Device
+// addresses.
+struct DeviceSketch {
+  const std::uint8_t* first;  // null: this block is scanned without
+  const float* numbers;       // bases, then lefts, then reaches, `padded` of each
+  const std::uint8_t* fine;
+  std::uint32_t padded;
+  std::uint32_t unused;
+};
+
+// A query as sketches see it: see engine/scan/sketch_kernels.h.
+struct alignas(16) DeviceSketchQuery {
+  std::int8_t high[64];
+  std::int8_t low[64];
+  float steps[2];
+  float first_base;
+  float first_twice_left;
+  float all_base;
+  float all_twice_left;
+  float reach_first;  // what the query adds to the reach of either test
+  float reach_all;
+  float shift;  // squared distance between sketches = shift + factor * distance
+  float factor;
+  float unused[2];
+};
+
+// Counted over all queries of a launch.
+struct ScanTotals {
+  std::uint32_t packed;
+  std::uint32_t sifted;  // eligible rows whose sketch was looked at
+  std::uint32_t passed_first;
+  std::uint32_t passed_all;
 };
 
 struct DeviceQuery {
@@ -67,34 +102,64 @@ struct alignas(16) PackedSurvivor {
 // Arguments of every kernel: device addresses and numbers.
 struct ScanArguments {
   const DeviceBlock* blocks;
-  const std::uint32_t* mask_at;  // of mask m and block b: [m * block_count + b], words' offset
-  const std::uint64_t* mask_words;
+  const DeviceSketch* sketches;  // of each block; for sift kernels only
+  const DeviceSketchQuery* sketch_queries;
+  // Of mask m and block b, [m * block_count + b]: the address of its words, kAllRows or kNoRows.
+  const std::uint64_t* mask_at;
   const DeviceQuery* queries;
   const std::int8_t* codes;  // of the queries, of `stride` bytes each
   QueryState* states;
   std::uint32_t* keys;  // of survivors' upper bounds, `capacity` for each query
   DeviceSurvivor* survivors;
-  std::uint32_t* total;  // of packed ones
+  ScanTotals* totals;
   PackedSurvivor* packed;
   std::uint32_t block_count;
   std::uint32_t tiles_per_block;
   std::uint32_t query_count;
-  std::uint32_t stride;  // bytes from row to row, a multiple of 64
+  std::uint32_t stride;  // bytes from row to row, a multiple of 64; of bits, of 16
   std::uint32_t capacity;
   std::uint32_t packed_capacity;
   std::uint32_t first_tile;
   std::uint32_t last_tile;
   std::uint32_t restart;  // refine: forget the survivors, keep the threshold
   std::uint32_t is_l2;
-  float offset;  // of the distance over the negated product: cosine 1
+  std::uint32_t is_bits;      // scores are distances, and rows have nothing but their bytes
+  std::uint32_t fine_codes;   // of a sketch's second stripe, a multiple of 16; 0: there is none
+  std::uint32_t fine_stride;  // bytes from record to record
+  float offset;               // of the distance over the negated product: cosine 1
 };
 
 enum class Kernel : std::uint8_t {
-  scan_one,     // one query over tiles [first, last)
-  scan_few,     // up to kFewQueries
+  scan_one,  // one query over tiles [first, last)
+  scan_few,  // up to kFewQueries
+  sift_one,  // the same two by sketches first, then the coarse rows of what they let pass
+  sift_few,
   scan_groups,  // any number, in groups of kGroupQueries
+  scan_bits,    // any number over rows of bits, in groups of kFewQueries
   refine,       // thresholds from the survivors so far
   pack,         // survivors below the final threshold, one after another
 };
+
+// Shared memory of a block of a kernel.
+inline constexpr std::uint32_t kGroupSharedBytes = 12'304;  // see group_scan.cuh
+[[nodiscard]] constexpr std::size_t shared_bytes(Kernel kernel, std::uint32_t stride) {
+  switch (kernel) {
+    case Kernel::scan_one:
+      return stride;
+    case Kernel::scan_few:
+    case Kernel::scan_bits:
+      return std::size_t{kFewQueries} * stride;
+    case Kernel::sift_one:
+      return stride + sizeof(DeviceSketchQuery);
+    case Kernel::sift_few:
+      return kFewQueries * (stride + sizeof(DeviceSketchQuery));
+    case Kernel::scan_groups:
+      return kGroupSharedBytes;
+    case Kernel::refine:
+    case Kernel::pack:
+      break;
+  }
+  return 0;
+}
 
 }  // namespace vecserve::engine::gpu

@@ -44,8 +44,10 @@ __device__ __forceinline__ void lower_threshold(const ScanArguments& a, unsigned
 __device__ __forceinline__ void keep(const ScanArguments& a, unsigned query, unsigned number,
                                      const DeviceRow& row, const DeviceSurvivor& found) {
   if (number >= a.capacity) return;
-  const DeviceBounds bounds =
-      bounds_for(a.is_l2 != 0, a.offset, fetch(a.queries + query), row, found.score);
+  DeviceBounds bounds = {found.score, found.score};
+  if (a.is_bits == 0) {
+    bounds = bounds_for(a.is_l2 != 0, a.offset, fetch(a.queries + query), row, found.score);
+  }
   const std::size_t at = std::size_t{query} * a.capacity + number;
   DeviceSurvivor kept = found;
   kept.lower = bounds.lower;

@@ -37,9 +37,10 @@ std::vector<std::unique_ptr<Scanner>> scanners_here() {
     scanners.push_back(make_coarse_scanner(*choose_kernels(name).value(), pool()));
   }
   // The kernels of the GPU under the emulator, and the CPU for the rows that are not mirrored.
-  if (VECSERVE_EMULATED != 0) {
+  for (const bool few : {false, true}) {
+    if (VECSERVE_EMULATED == 0) break;
     scanners.push_back(simt::make_mirroring_scanner(
-        simt::open_emulated_gpu(), make_coarse_scanner(*choose_kernels("").value(), pool())));
+        simt::open_emulated_gpu(), make_coarse_scanner(*choose_kernels("").value(), pool()), few));
   }
   return scanners;
 }

@@ -1,19 +1,26 @@
-// How fast is a scan on the GPU, certified exact answers counted alone? Canonical run: bench_gpu
-// --rows 1000000 --dim 768 --json -. Columns: batch, queries of one scan; k; p50_us, p99_us,
-// p999_us of whole scans, rescoring included; gb_s, bytes of the coarse plane read per second at
-// the median; certified, the share of queries that were certified at once. Random unit vectors: the
-// worst case. Without a device it says so and exits with 77.
-#include <chrono>
-#include <cmath>
-#include <cstdio>
-#include <cstring>
+// How fast is exact search on the GPU, and what do inserts, deletes and filters do to it? Canonical
+// run: bench_gpu --rows 1000000 --dim 768 --json -; --data decaying has sketches. A line per case:
+//   exact        batch, queries of one scan; k; p50_us, p99_us, p999_us of whole searches,
+//   rescoring
+//                on this thread included, and tail, p999 over p50; scan_us, the median of the scan
+//                alone, and from it gb_s, bytes of the coarse plane over it, and tops, products of
+//                its bytes; sketched; certified, the share of queries that were certified at once
+//   filter       a filter that keeps one row in a hundred against none, in turns
+//   delete       bits_us and mirror_us of so many deletes; the median of searches whose live bits
+//   go
+//                with the request, and of those that find them on the device
+//   insert       searches while rows are inserted at a steady rate, against quiet ones just before;
+//                missed: acknowledged rows that the next search did not find
+//   insert_fast  rows per second of one thread that does nothing else, mirrored
+// Without a device it says so and exits with 77.
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <string>
 
 #include "engine/base/worker_pool.h"
-#include "engine/gpu/gpu.h"
 #include "engine/scan/coarse_scanner.h"
 #include "engine/scan/cpu_scanner.h"
-#include "engine/scan/rescore.h"
-#include "tools/bench/bench_report.h"
+#include "tools/bench/gpu_cases.h"
 
 namespace vecserve::bench {
 namespace {
@@ -22,121 +29,58 @@ using namespace engine;
 
 struct Flags {
   CommonFlags common;
-  std::uint32_t rows = 1'000'000;
-  std::uint32_t dim = 768;
-  std::uint32_t scans = 2'000;
+  GpuRowsRequest rows{1'000'000, 768, false, 1};
+  std::string data = "unit";
+  std::vector<std::string> only;
+  std::uint32_t scans = 500;
+  std::uint32_t tail_scans = 100'000;
+  double seconds = 5.0;
+  double insert_rate = 200'000.0;
+  std::uint32_t insert_rows = 1'000'000;
 };
 
-// Rows in blocks, all alive, with what a request needs of them.
-struct Rows {
-  Rows(const Flags& flags, std::uint64_t seed) : shape(shape_of(flags)) {
-    std::vector<float> row(flags.dim);
-    for (std::uint32_t r = 0; r < flags.rows; ++r) {
-      if (r % shape.capacity == 0) held.push_back(std::make_unique<RowBlock>(shape));
-      const std::vector<float> vector = unit(flags.dim, seed + r);
-      held.back()->append(r, IdView(std::uint64_t{r}),
-                          reinterpret_cast<const std::byte*>(vector.data()), 0);
-    }
-    for (const auto& block : held) {
-      blocks.push_back({block.get(), block->size(), nullptr});
-      words.emplace_back((block->size() + 63) / 64, ~std::uint64_t{0});
-    }
-    for (std::size_t b = 0; b < blocks.size(); ++b) {
-      if (blocks[b].count % 64 != 0) {
-        words[b].back() = (std::uint64_t{1} << (blocks[b].count % 64)) - 1;
-      }
-      mask.words.push_back(words[b].data());
-      mask.eligible.push_back(blocks[b].count);
-    }
-  }
-  static RowShape shape_of(const Flags& flags) {
-    RowShape shape = RowShape::make(Metric::l2, ScalarType::f32, flags.dim);
-    shape.coarse = true;
-    return shape;
-  }
-  static std::vector<float> unit(std::uint32_t dim, std::uint64_t seed) {
-    std::vector<float> vector = random_floats(dim, seed);
-    double norm = 0.0;
-    for (const float x : vector) norm += static_cast<double>(x) * static_cast<double>(x);
-    for (float& x : vector) x = static_cast<float>(static_cast<double>(x) / std::sqrt(norm));
-    return vector;
-  }
-
-  RowShape shape;
-  std::vector<std::unique_ptr<RowBlock>> held;
-  std::vector<ScanBlock> blocks;
-  std::vector<std::vector<std::uint64_t>> words;
-  ScanMask mask;
-};
-
-void time_scans(const Flags& flags, const Rows& rows, Scanner& scanner, std::uint32_t batch,
-                std::uint32_t k, Report& report) {
-  const std::size_t padded = (std::size_t{flags.dim} + 15) / 16 * 16;
-  AlignedBuffer floats(batch * padded * sizeof(float));
-  std::vector<ScanQuery> queries(batch);
-  for (std::uint32_t q = 0; q < batch; ++q) {
-    auto* const mine = reinterpret_cast<float*>(floats.data()) + q * padded;
-    const std::vector<float> vector = Rows::unit(flags.dim, 1'000'000'007 + q);
-    std::memcpy(mine, vector.data(), flags.dim * sizeof(float));
-    queries[q].f32 = mine;
-    queries[q].norm = 1.001;
-    queries[q].want = k + 8;
-    queries[q].k = k;
-  }
-  ScanRequest request;
-  request.shape = rows.shape;
-  request.blocks = rows.blocks;
-  request.masks = std::span(&rows.mask, 1);
-  request.queries = queries;
-  ScanResult result;
-  std::vector<Scored> best;
-  std::vector<double> times;
-  std::uint64_t certified = 0;
-  const std::uint32_t scans = std::max(flags.scans / batch, 20u);
-  for (std::uint32_t s = 0; s < scans + 3; ++s) {
-    const auto start = std::chrono::steady_clock::now();
-    require(scanner.scan(request, result).ok() && result.backend.empty(), "the GPU did not answer");
-    for (std::uint32_t q = 0; q < batch; ++q) {
-      const Decision decision =
-          rescore(rows.shape, rows.blocks, queries[q], k, result.queries[q], best);
-      if (s >= 3 && decision.certified) ++certified;
-    }
-    const std::chrono::duration<double, std::micro> passed =
-        std::chrono::steady_clock::now() - start;
-    if (s >= 3) times.push_back(passed.count());  // the first scans warm caches up
-  }
-  const double middle = percentile(times, 0.5);
-  const double bytes =
-      static_cast<double>(flags.rows) * static_cast<double>(CoarsePlane::bytes_per_row(rows.shape));
-  report.add(
-      {{"backend", scanner.name()},
-       {"rows", flags.rows},
-       {"dim", flags.dim},
-       {"batch", batch},
-       {"k", k},
-       {"p50_us", middle},
-       {"p99_us", percentile(times, 0.99)},
-       {"p999_us", percentile(times, 0.999)},
-       {"gb_s", bytes / middle / 1e3},
-       {"certified", static_cast<double>(certified) / (static_cast<double>(batch) * scans)}});
-}
-
-void run(int argc, char** argv) {
-  Flags flags;
+void parse(int argc, char** argv, Flags& flags) {
   CLI::App app("Exact scans on the GPU");
   add_common_flags(app, flags.common);
-  app.add_option("--rows", flags.rows)->check(CLI::Range(1'000, 100'000'000));
-  app.add_option("--dim", flags.dim)->check(CLI::Range(1, 10'000));
+  app.add_option("--rows", flags.rows.rows)->check(CLI::Range(1'000, 100'000'000));
+  app.add_option("--dim", flags.rows.dim)->check(CLI::Range(1, 10'000));
+  app.add_option("--data", flags.data, "unit: the worst case; decaying: as embeddings")
+      ->check(CLI::IsMember({"unit", "decaying"}));
+  app.add_option("--only", flags.only, "cases, separated by commas")->delimiter(',');
   app.add_option("--scans", flags.scans, "scans of one query that are timed");
+  app.add_option("--tail-scans", flags.tail_scans, "the same for the tail of one query");
+  app.add_option("--seconds", flags.seconds, "of searching beside inserts, and before");
+  app.add_option("--insert-rate", flags.insert_rate, "rows per second beside searches");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     std::exit(app.exit(error));
   }
   if (flags.common.smoke) {
-    flags.rows = 20'000;
-    flags.scans = 20;
+    flags.rows.rows = 3'000;
+    flags.rows.dim = 128;
+    flags.scans = flags.tail_scans = 5;
+    flags.seconds = 0.05;
+    flags.insert_rate = 20'000.0;
+    flags.insert_rows = 2'000;
   }
+  flags.rows.decaying = flags.data == "decaying";
+  flags.rows.seed = flags.common.seed;
+}
+
+void mirror(gpu::Gpu& gpu, const GpuRows& rows) {
+  for (std::size_t b = 0; b < rows.blocks().size(); ++b) {
+    const ScanBlock& block = rows.blocks()[b];
+    const Status covered = gpu.mirror().cover(*block.block, block.count);
+    require(covered.ok(), covered.to_string());
+    const Status sketched = gpu.mirror().cover_sketch(block.block->serial(), rows.sketch(b));
+    require(sketched.ok(), sketched.to_string());
+  }
+}
+
+void run(int argc, char** argv) {
+  Flags flags;
+  parse(argc, argv, flags);
   gpu::OpenedDriver opened = gpu::open_cuda_driver();
   if (opened.driver == nullptr) {
     progress("no GPU: " + opened.why_not);
@@ -146,21 +90,38 @@ void run(int argc, char** argv) {
   options.tuning.always = true;
   const auto gpu = gpu::Gpu::open(std::move(opened.driver), options).value();
   progress(gpu->health() + ": making rows");
-  const Rows rows(flags, flags.common.seed);
+  const GpuRows rows(flags.rows);
+  mirror(*gpu, rows);
+  progress("mirrored");
   WorkerPool pool(1);
   const auto scanner =
       gpu::make_gpu_scanner(gpu, make_coarse_scanner(*choose_kernels("").value(), pool));
-  const auto start = std::chrono::steady_clock::now();
-  for (const ScanBlock& block : rows.blocks) {
-    const Status covered = gpu->mirror().cover(*block.block, block.count);
-    require(covered.ok(), covered.to_string());
-  }
-  const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - start;
   Report report("gpu", flags.common);
-  progress("mirrored at " + std::to_string(flags.rows / passed.count() / 1e6) + " M rows/s");
-  for (const std::uint32_t batch : {1u, 4u, 16u, 64u, 256u, 1'024u}) {
-    for (const std::uint32_t k : {10u, 100u}) time_scans(flags, rows, *scanner, batch, k, report);
+  const GpuBench bench{gpu,
+                       *scanner,
+                       rows,
+                       flags.data.c_str(),
+                       flags.scans,
+                       flags.tail_scans,
+                       flags.seconds,
+                       flags.insert_rate,
+                       flags.insert_rows,
+                       std::min(100'000u, flags.rows.rows / 10),
+                       report};
+  const auto wanted = [&](const char* name) {
+    return flags.only.empty() ||
+           std::find(flags.only.begin(), flags.only.end(), name) != flags.only.end();
+  };
+  for (const std::uint32_t batch : {1u, 4u, 64u, 1'024u, 4'096u}) {
+    if (!wanted("exact") || (flags.common.smoke && batch > 64)) continue;
+    for (const std::uint32_t k : {10u, 100u}) {
+      const bool tail = batch == 1 && k == 10;
+      bench_exact(bench, batch, k, tail ? flags.tail_scans : std::max(flags.scans / batch, 20u));
+    }
   }
+  if (wanted("filter")) bench_filter(bench);
+  if (wanted("delete")) bench_delete(bench);
+  if (wanted("insert")) bench_insert(bench);
 }
 
 }  // namespace

@@ -16,9 +16,11 @@
 #include "tests/support/simt/simt.h"
 
 // After the names that they are written against.
+#include "engine/gpu/bit_scan.cuh"
 #include "engine/gpu/few_scan.cuh"
 #include "engine/gpu/finish.cuh"
 #include "engine/gpu/group_scan.cuh"
+#include "engine/gpu/sift_scan.cuh"
 
 namespace vecserve::test::simt {
 
@@ -50,20 +52,20 @@ std::function<void()> body_of(Kernel kernel, const ScanArguments& a) {
       return [a] { engine::gpu::few_scan<1>(a); };
     case Kernel::scan_few:
       return [a] { engine::gpu::few_scan<engine::gpu::kFewQueries>(a); };
+    case Kernel::sift_one:
+      return [a] { engine::gpu::sift_scan<1>(a); };
+    case Kernel::sift_few:
+      return [a] { engine::gpu::sift_scan<engine::gpu::kFewQueries>(a); };
     case Kernel::scan_groups:
       return [a] { engine::gpu::group_scan(a); };
+    case Kernel::scan_bits:
+      return [a] { engine::gpu::bit_scan(a); };
     case Kernel::refine:
       return [a] { engine::gpu::refine(a); };
     case Kernel::pack:
       return [a] { engine::gpu::pack(a); };
   }
   return {};
-}
-
-std::size_t shared_bytes(Kernel kernel, const ScanArguments& a) {
-  if (kernel == Kernel::scan_one) return a.stride;
-  if (kernel == Kernel::scan_few) return std::size_t{a.stride} * engine::gpu::kFewQueries;
-  return kernel == Kernel::scan_groups ? engine::gpu::kGroupSharedBytes : 0;
 }
 
 class EmulatedDriver final : public Driver {
@@ -153,8 +155,8 @@ class EmulatedDriver final : public Driver {
   }
   DriverCode launch(Kernel kernel, const ScanArguments& arguments, std::uint32_t blocks,
                     Stream stream) override {
-    const Launch shape{blocks, engine::gpu::kScanThreads, shared_bytes(kernel, arguments),
-                       seed_.fetch_add(1)};
+    const Launch shape{blocks, engine::gpu::kScanThreads,
+                       engine::gpu::shared_bytes(kernel, arguments.stride), seed_.fetch_add(1)};
     ScanArguments seen = arguments;
     if (astray_ != nullptr && astray_->load()) {
       seen.queries = reinterpret_cast<const engine::gpu::DeviceQuery*>(kNowhere);

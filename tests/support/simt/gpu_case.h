@@ -1,6 +1,7 @@
 // A small collection, a query or more on it, and its true answers: what most tests of the GPU's
 // parts need. Comes after data and oracle. Test thread only. Always holds: the same seed gives the
-// same rows; all rows are eligible until a test says otherwise.
+// same rows; all rows are eligible until a test says otherwise; decaying rows differ most along few
+// directions, as real ones do.
 #pragma once
 
 #include <string>
@@ -10,20 +11,28 @@
 #include "tests/support/data.h"
 #include "tests/support/match.h"
 #include "tests/support/oracle.h"
+#include "tests/support/sketches.h"
 
 namespace vecserve::test::simt {
 
 struct GpuCase {
   GpuCase(Metric metric, std::uint32_t dim, std::uint32_t row_count, std::uint32_t block_rows,
-          std::uint32_t query_count, std::uint64_t seed)
+          std::uint32_t query_count, std::uint64_t seed, bool decaying = false)
       : rows(shape_of(metric, dim)) {
     VectorSource source(rows.shape(), DataKind::normal, seed);
+    const auto next_row = [&] {
+      std::vector<std::byte> row = source.next_row();
+      auto* const floats = reinterpret_cast<float*>(row.data());
+      for (std::uint32_t i = 0; decaying && i < dim; ++i)
+        floats[i] *= 4.0f / static_cast<float>(4 + i * i / 4);
+      return row;
+    };
     for (std::uint32_t r = 0; r < row_count; ++r) {
-      rows.add(source.next_row(), engine::IdView(std::uint64_t{r}), block_rows);
+      rows.add(next_row(), engine::IdView(std::uint64_t{r}), block_rows);
     }
     blocks = rows.scan_blocks();
     for (std::uint32_t q = 0; q < query_count; ++q) {
-      queries.emplace_back(rows.shape(), source.next_row());
+      queries.emplace_back(rows.shape(), next_row());
       views.push_back(queries.back().view());
       views.back().want = 10;
       views.back().k = 5;
@@ -31,6 +40,9 @@ struct GpuCase {
     bits = rows.all_bits();
     masks.push_back(make_mask(bits));
   }
+
+  // All blocks but the last get their sketch.
+  void sketch() { planes = make_sketches(rows.shape(), blocks); }
 
   static engine::RowShape shape_of(Metric metric, std::uint32_t dim) {
     engine::RowShape shape = engine::RowShape::make(metric, ScalarType::f32, dim);
@@ -67,6 +79,7 @@ struct GpuCase {
   std::vector<engine::ScanQuery> views;
   std::vector<std::vector<std::uint64_t>> bits;
   std::vector<engine::ScanMask> masks;
+  std::vector<std::shared_ptr<const engine::SketchPlane>> planes;
 };
 
 }  // namespace vecserve::test::simt

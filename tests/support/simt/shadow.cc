@@ -39,6 +39,8 @@ struct Found {
 };
 thread_local Found last_found;
 
+thread_local ReadLog* read_log = nullptr;
+
 bool find(std::uintptr_t address, std::size_t size) {
   Registry& all = registry();
   const auto inside = [&] {
@@ -114,6 +116,26 @@ std::string SharedShadow::touch(Access access, std::size_t offset, std::size_t s
   return {};
 }
 
+ReadLog::ReadLog(const void* begin, std::size_t size)
+    : begin_(reinterpret_cast<std::uintptr_t>(begin)), seen_(size) {
+  read_log = this;
+}
+
+ReadLog::~ReadLog() {
+  read_log = nullptr;
+}
+
+void ReadLog::note(std::uintptr_t at, std::size_t size) {
+  const std::uintptr_t from = std::max(at, begin_);
+  const std::uintptr_t to = std::min(at + size, begin_ + seen_.size());
+  for (std::uintptr_t i = from; i < to; ++i) seen_[i - begin_] = 1;
+}
+
+std::size_t ReadLog::bytes(std::size_t from, std::size_t size) const {
+  const auto begin = seen_.begin() + static_cast<std::ptrdiff_t>(from);
+  return static_cast<std::size_t>(std::count(begin, begin + static_cast<std::ptrdiff_t>(size), 1));
+}
+
 DeviceMemory::~DeviceMemory() {
   while (!mine_.empty()) static_cast<void>(release(mine_.begin()->first));
 }
@@ -172,6 +194,7 @@ std::string DeviceMemory::touch(Access access, const void* address, std::size_t 
   if (std::find(marks, marks + size, std::uint8_t{0}) != marks + size) {
     return "device memory: " + std::to_string(size) + " bytes read, but nobody wrote them";
   }
+  if (access == Access::read && read_log != nullptr) read_log->note(begin, size);
   return {};
 }
 

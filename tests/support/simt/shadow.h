@@ -50,6 +50,23 @@ class SharedShadow {
   std::vector<Word> words_;
 };
 
+// While one exists on a thread, kernels that this thread runs leave word of what they read of a
+// range of device memory.
+class ReadLog {
+ public:
+  ReadLog(const void* begin, std::size_t size);
+  ~ReadLog();
+  ReadLog(const ReadLog&) = delete;
+  ReadLog& operator=(const ReadLog&) = delete;
+  void note(std::uintptr_t at, std::size_t size);
+  // Bytes of [from, from + size) of the range that were read, each counted once.
+  [[nodiscard]] std::size_t bytes(std::size_t from, std::size_t size) const;
+
+ private:
+  const std::uintptr_t begin_;
+  std::vector<std::uint8_t> seen_;
+};
+
 // Device memory of an emulated device: host memory with a mark for each byte that was written.
 class DeviceMemory {
  public:

@@ -21,25 +21,25 @@ using namespace vecserve::test;
 
 constexpr std::uint32_t kDim = 32;
 
-std::vector<float> random_vector(Dice& dice) {
-  std::vector<float> vector(kDim);
+std::vector<float> random_vector(Dice& dice, std::uint32_t dim = kDim) {
+  std::vector<float> vector(dim);
   for (float& x : vector) x = static_cast<float>(dice.below(2'000)) * 0.01f - 10.0f;
   return vector;
 }
 
-Database open_with(std::shared_ptr<gpu::Gpu> gpu) {
+Database open_with(std::shared_ptr<gpu::Gpu> gpu, Planes planes = Planes::coarse) {
   DatabaseOptions options;
   options.in_memory = true;
-  options.planes = Planes::coarse;
+  options.planes = planes;
   options.threads = 1;
   TestHooks hooks;
   hooks.device = std::move(gpu);
   return std::move(open_for_testing("", options, hooks).value());
 }
 
-Collection make(Database& database) {
+Collection make(Database& database, std::uint32_t dim = kDim) {
   CollectionOptions options;
-  options.dim = kDim;
+  options.dim = dim;
   return database.create_collection("rows", options).value();
 }
 
@@ -50,17 +50,19 @@ void wait_for_rows(gpu::Gpu& gpu, std::uint64_t rows) {
 
 // A database on a GPU and one without, with the same rows.
 struct Pair {
-  explicit Pair(std::shared_ptr<gpu::Gpu> on)
+  explicit Pair(std::shared_ptr<gpu::Gpu> on, Planes planes = Planes::coarse,
+                std::uint32_t dim_in = kDim)
       : gpu(std::move(on)),
-        with(open_with(gpu)),
-        without(open_with(nullptr)),
-        fast(make(with)),
-        plain(make(without)) {}
+        dim(dim_in),
+        with(open_with(gpu, planes)),
+        without(open_with(nullptr, planes)),
+        fast(make(with, dim)),
+        plain(make(without, dim)) {}
 
   void add(std::uint64_t count) {
     std::vector<std::vector<float>> vectors;
     std::vector<RowInput> rows(count);
-    for (std::uint64_t r = 0; r < count; ++r) vectors.push_back(random_vector(dice));
+    for (std::uint64_t r = 0; r < count; ++r) vectors.push_back(random_vector(dice, dim));
     for (std::uint64_t r = 0; r < count; ++r) {
       rows[r].id = next++;
       rows[r].vector = VectorView(std::span<const float>(vectors[r]));
@@ -70,7 +72,7 @@ struct Pair {
   }
   // Asks both, compares, and says who answered.
   std::string search() {
-    const std::vector<float> asked = random_vector(dice);
+    const std::vector<float> asked = random_vector(dice, dim);
     const Query query(asked);
     SearchOptions options;
     options.k = 7;
@@ -83,16 +85,19 @@ struct Pair {
       CHECK(found->neighbors[i].id == truth->neighbors[i].id);
       CHECK(found->neighbors[i].distance == truth->neighbors[i].distance);
     }
+    sketches_read = found->reads.sketch;
     return std::string(found->backend);
   }
 
   std::shared_ptr<gpu::Gpu> gpu;
+  std::uint32_t dim;
   Database with;
   Database without;
   Collection fast;
   Collection plain;
   Dice dice{3};
   std::uint64_t next = 0;
+  std::uint64_t sketches_read = 0;  // by the last search
 };
 
 TEST_CASE("mirror keeper: a database with a GPU answers as one without, and says who did",
@@ -137,6 +142,59 @@ TEST_CASE("mirror keeper: a kernel that goes astray loses the device, and its ba
   CHECK(pair.search().starts_with("cpu/"));
   CHECK(pair.gpu->device().calls() == calls);
   CHECK(pair.with.stats().gpu == state);
+}
+
+TEST_CASE("mirror keeper: sketches and live bits of blocks come over, and searches use them",
+          "[engine]") {
+  Pair pair(simt::open_emulated_gpu(), Planes::sketch, 64);
+  pair.add(400);
+  const auto wait_until = [&](const auto& there) {
+    while (!there(pair.gpu->mirror().report()) && pair.gpu->device().alive()) {
+      std::this_thread::yield();
+    }
+  };
+  wait_until([](const gpu::MirrorReport& r) { return r.rows == 400 && r.sketched == 1; });
+  CHECK(pair.search() == "gpu/emulated");
+  CHECK(pair.sketches_read == 400);
+  CHECK(pair.gpu->mirror().report().masked == 0);  // all rows are alive
+  for (std::uint64_t id = 0; id < 400; id += 3) {
+    REQUIRE(pair.fast.erase(id).ok());
+    REQUIRE(pair.plain.erase(id).ok());
+  }
+  static_cast<void>(pair.search());
+  wait_until([](const gpu::MirrorReport& r) { return r.masked == 1; });
+  CHECK(pair.search() == "gpu/emulated");
+  CHECK(pair.gpu->mirror().report().rows == 400);  // nothing came over again
+  CHECK(pair.gpu->device().failure() == "");
+}
+
+TEST_CASE("mirror keeper: rows of bits are searched on the device", "[engine]") {
+  const auto gpu = simt::open_emulated_gpu();
+  Database database = open_with(gpu);
+  CollectionOptions options;
+  options.dim = 128;
+  options.type = ScalarType::bit;
+  options.metric = Metric::hamming;
+  Collection rows = database.create_collection("bits", options).value();
+  std::vector<std::uint8_t> bits(16, 0);
+  for (std::uint64_t r = 0; r < 200; ++r) {
+    bits[r % 16] = static_cast<std::uint8_t>(bits[r % 16] + r + 1);
+    RowInput row;
+    row.id = r;
+    row.vector = VectorView::bits(bits, 128);
+    REQUIRE(rows.upsert(row).ok());
+  }
+  wait_for_rows(*gpu, 200);
+  const Query query(VectorView::bits(bits, 128));
+  SearchOptions search;
+  search.k = 3;
+  const auto found = rows.search(std::span(&query, 1), search);
+  REQUIRE(found.ok());
+  CHECK(found->backend == "gpu/emulated");
+  REQUIRE(found->neighbors.size() == 3);
+  CHECK(found->neighbors[0].id == RowId(std::uint64_t{199}));
+  CHECK(found->neighbors[0].distance == 0.0);
+  CHECK(gpu->device().failure() == "");
 }
 
 TEST_CASE("mirror keeper: blocks of dropped collections go", "[engine]") {

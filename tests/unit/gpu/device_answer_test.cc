@@ -23,7 +23,8 @@ TEST_CASE("device answer: what a device could not have found is refused") {
   const auto device = std::make_shared<Device>(make_emulated_driver());
   const auto mirror = Mirror::make(device, std::size_t{8} << 20, std::size_t{64} << 10).value();
   REQUIRE(mirror->cover(*data.blocks[0].block, 100).ok());
-  const std::vector<MirroredBlock> blocks = {{mirror->find(data.blocks[0].block->serial()), 100}};
+  const std::vector<MirroredBlock> blocks = {
+      {mirror->find(data.blocks[0].block->serial()), nullptr, nullptr, 100}};
   const ScanRequest request = data.request();
   AlignedBuffer codes(64);
   const std::vector<CoarseProbe> probes = {

@@ -6,11 +6,9 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstring>
-#include <set>
 
-#include "tests/support/simt/emulated_driver.h"
 #include "tests/support/simt/emulated_gpu.h"
-#include "tests/support/simt/gpu_case.h"
+#include "tests/support/simt/on_device.h"
 
 namespace {
 
@@ -19,69 +17,6 @@ using namespace vecserve::engine;
 using namespace vecserve::engine::gpu;
 using namespace vecserve::test;
 using namespace vecserve::test::simt;
-
-// A case on a device, with all rows mirrored.
-struct OnDevice {
-  explicit OnDevice(const GpuCase& data, const DeviceTuning& tuning_in)
-      : tuning(tuning_in),
-        device(std::make_shared<Device>(make_emulated_driver())),
-        mirror(Mirror::make(device, std::size_t{16} << 20, std::size_t{64} << 10).value()),
-        lane(DeviceLane::make(device, tuning).value()),
-        scan(*device, tuning),
-        request(data.request()) {
-    for (const ScanBlock& block : data.blocks) {
-      REQUIRE(mirror->cover(*block.block, block.count).ok());
-      blocks.push_back({mirror->find(block.block->serial()), block.count});
-    }
-    batch.stride = data.blocks[0].block->coarse()->stride();
-    codes = AlignedBuffer(data.views.size() * batch.stride);
-    std::fill(codes.data(), codes.data() + codes.size(), std::byte{0});
-    for (std::uint32_t q = 0; q < data.views.size(); ++q) {
-      auto* const mine = reinterpret_cast<std::int8_t*>(codes.data()) + q * batch.stride;
-      probes.push_back(make_probe(
-          request.shape.metric,
-          make_coarse_query(request.shape.metric, data.views[q].f32, request.shape.dim, mine)));
-      wants.push_back(needed(data.views[q]));
-      queries.push_back(q);
-    }
-    batch.request = &request;
-    batch.blocks = blocks;
-    batch.queries = queries;
-    batch.probes = probes;
-    batch.wants = wants;
-    batch.codes = reinterpret_cast<const std::int8_t*>(codes.data());
-  }
-  Status run() {
-    const Status started = scan.start(batch, *lane);
-    return started.ok() ? scan.finish() : started;
-  }
-  // Whether the first k rows of each query's truth are among the survivors.
-  bool has_answers(const GpuCase& data, std::size_t k) const {
-    std::set<std::tuple<std::uint32_t, std::uint32_t, std::uint32_t>> found;
-    for (const PackedSurvivor& s : scan.survivors()) found.insert({s.query, s.block, s.position});
-    for (std::uint32_t q = 0; q < data.views.size(); ++q) {
-      const auto truth =
-          oracle_rows(data.rows.shape(), data.blocks, data.masks[0], data.views[q].f32);
-      for (std::size_t i = 0; i < std::min(k, truth.size()); ++i) {
-        if (!found.contains({q, truth[i].block, truth[i].position})) return false;
-      }
-    }
-    return true;
-  }
-
-  const DeviceTuning tuning;
-  std::shared_ptr<Device> device;
-  std::unique_ptr<Mirror> mirror;
-  std::unique_ptr<DeviceLane> lane;
-  DeviceScan scan;
-  ScanRequest request;
-  std::vector<MirroredBlock> blocks;
-  AlignedBuffer codes;
-  std::vector<CoarseProbe> probes;
-  std::vector<std::uint32_t> wants;
-  std::vector<std::uint32_t> queries;
-  DeviceBatch batch;
-};
 
 // [no_tsan]: the emulator has one thread, and TSan takes minutes for it.
 TEST_CASE("device scan: every kernel finds the answers, and thresholds leave out most rows",
@@ -166,6 +101,108 @@ TEST_CASE(
   small.wants[0] = 0;
   REQUIRE(small.run().ok());
   CHECK(small.scan.overflowed(0));
+}
+
+using Bits = std::vector<std::vector<std::uint64_t>>;
+
+// Masks of about one row in so many each, for queries in turn. Their words, which must stay.
+[[nodiscard]] std::vector<Bits> thin_out(GpuCase& data, std::uint32_t masks, std::uint32_t one_in) {
+  std::vector<Bits> kept(masks, data.bits);
+  std::uint64_t state = one_in;
+  for (Bits& of_mask : kept) {
+    for (auto& words : of_mask) {
+      for (std::uint64_t& word : words) {
+        for (int b = 0; b < 64; ++b) {
+          state = state * 6364136223846793005u + 1442695040888963407u;
+          if ((state >> 33) % one_in != 0) word &= ~(std::uint64_t{1} << b);
+        }
+      }
+    }
+  }
+  data.masks.clear();
+  for (const Bits& of_mask : kept) data.masks.push_back(make_mask(of_mask));
+  for (std::uint32_t q = 0; q < data.views.size(); ++q) data.views[q].mask = q % masks;
+  return kept;
+}
+
+TEST_CASE("device scan: of rows that no query's mask has nothing is read", "[no_tsan]") {
+  for (const std::uint32_t queries : {1u, 4u, 70u}) {
+    for (const std::uint32_t one_in : {1u, 9u, 40u}) {
+      CAPTURE(queries, one_in);
+      GpuCase data(Metric::l2, 64, 900, 500, queries, 3);
+      const auto bits = thin_out(data, 2, one_in);
+      OnDevice on(data, small_gpu().tuning);
+      std::size_t read = 0;
+      std::size_t wanted = 0;
+      for (std::uint32_t b = 0; b < on.blocks.size(); ++b) {
+        const std::uint32_t count = on.blocks[b].count;
+        const ReadLog log(on.blocks[b].page->codes(), std::size_t{count} * 64);
+        REQUIRE(on.run().ok());
+        for (std::uint32_t r = 0; r < count; ++r) {
+          bool eligible = false;
+          for (std::uint32_t m = 0; m < std::min(queries, 2u); ++m) {
+            eligible = eligible || (data.masks[m].words[b][r / 64] >> (r % 64) & 1) != 0;
+          }
+          const std::size_t bytes = log.bytes(std::size_t{r} * 64, 64);
+          CHECK(bytes == (eligible ? 64 : 0));
+          read += bytes;
+          wanted += eligible ? 64 : 0;
+        }
+      }
+      CHECK(read == wanted);
+      CHECK(on.has_answers(data, 5));
+    }
+  }
+}
+
+TEST_CASE("device scan: live bits that the device has are used there, and others are sent") {
+  GpuCase data(Metric::l2, 64, 700, 300, 1, 5);
+  const auto bits = thin_out(data, 1, 2);
+  OnDevice on(data, small_gpu().tuning);
+  std::vector<Mirror::Live> live;
+  for (std::size_t b = 0; b < data.blocks.size(); ++b) {
+    const LiveWords words(std::shared_ptr<const void>(), data.masks[0].words[b]);
+    live.push_back({data.blocks[b].block->serial(), words, (data.blocks[b].count + 63) / 64});
+  }
+  REQUIRE(on.mirror->cover_live(live).ok());
+  CHECK(on.mirror->report().masked == data.blocks.size());
+  on.pin();
+  REQUIRE(on.run().ok());
+  CHECK(on.has_answers(data, 5));
+  // Emulated device memory is host memory: without its bits there, a block has no row.
+  const auto none_of_block = [&](std::uint32_t block) {
+    return std::none_of(on.scan.survivors().begin(), on.scan.survivors().end(),
+                        [&](const PackedSurvivor& s) { return s.block == block; });
+  };
+  CHECK_FALSE(none_of_block(1));
+  auto* const words = const_cast<std::uint64_t*>(on.blocks[1].live->on_device());
+  std::fill(words, words + (data.blocks[1].count + 63) / 64, std::uint64_t{0});
+  REQUIRE(on.run().ok());
+  CHECK(none_of_block(1));
+  // The same bits at another place are another mask.
+  const auto others = bits;
+  data.masks = {make_mask(others[0])};
+  on.request = data.request();
+  REQUIRE(on.run().ok());
+  CHECK_FALSE(none_of_block(1));
+  CHECK(on.has_answers(data, 5));
+  // All alive again.
+  for (Mirror::Live& block : live) block.words = nullptr;
+  REQUIRE(on.mirror->cover_live(live).ok());
+  CHECK(on.mirror->report().masked == 0);
+}
+
+TEST_CASE("device scan: masks that a lane cannot hold together do not fit") {
+  GpuCase data(Metric::l2, 64, 4'000, 0, 6, 5);
+  const auto bits = thin_out(data, 6, 2);
+  DeviceTuning tuning = small_gpu().tuning;
+  tuning.input_bytes = 3'000;
+  OnDevice on(data, tuning);
+  CHECK_FALSE(on.scan.fits(on.batch));
+  CHECK(on.run().code() == StatusCode::resource_exhausted);
+  on.batch.queries = std::span(on.queries).first(2);
+  REQUIRE(on.scan.fits(on.batch));
+  CHECK(on.run().ok());
 }
 
 TEST_CASE("device scan: a batch that a lane cannot hold is refused before anything is copied") {

@@ -29,14 +29,19 @@ std::unique_ptr<Scanner> cpu_scanner() {
 }
 
 void mirror_all(Gpu& gpu, const GpuCase& data) {
-  for (const ScanBlock& block : data.blocks) {
+  std::vector<Mirror::Live> live;
+  for (std::size_t b = 0; b < data.blocks.size(); ++b) {
+    const ScanBlock& block = data.blocks[b];
     static_cast<void>(gpu.mirror().cover(*block.block, block.count));
+    const std::shared_ptr<const SketchPlane> sketch(std::shared_ptr<const void>(), block.sketch);
+    static_cast<void>(gpu.mirror().cover_sketch(block.block->serial(), sketch));
+    const LiveWords words(std::shared_ptr<const void>(), data.masks[0].words[b]);
+    live.push_back({block.block->serial(), words, (block.count + 63) / 64});
   }
+  static_cast<void>(gpu.mirror().cover_live(live));
 }
 
-// [no_tsan]: the emulator has one thread, and TSan takes minutes for it.
-TEST_CASE("gpu scanner: whichever call fails, in whatever way, the answer is right", "[no_tsan]") {
-  const GpuCase data(Metric::l2, 48, 500, 200, 6, 31);
+void try_each_call(const GpuCase& data) {
   for (const DriverCode code : {DriverCode::failed, DriverCode::lost, DriverCode::out_of_memory}) {
     bool reached = true;
     int from_device = 0;
@@ -68,6 +73,202 @@ TEST_CASE("gpu scanner: whichever call fails, in whatever way, the answer is rig
     }
     CHECK(from_device > 0);
   }
+}
+
+// [no_tsan]: the emulator has one thread, and TSan takes minutes for it.
+TEST_CASE("gpu scanner: whichever call fails, in whatever way, the answer is right", "[no_tsan]") {
+  // Six queries together, or two by sketches; some rows dead.
+  GpuCase many(Metric::l2, 48, 500, 200, 6, 31);
+  GpuCase few(Metric::l2, 64, 500, 200, 2, 31, true);
+  few.sketch();
+  for (GpuCase* const data : {&many, &few}) {
+    for (auto& words : data->bits) words[1] &= 0x0ff0ff0ff0ff0ff0u;
+    data->masks = {test::make_mask(data->bits)};
+    try_each_call(*data);
+  }
+}
+
+TEST_CASE("gpu scanner: one query and a few are sifted by sketches, and more are not") {
+  GpuCase data(Metric::l2, 80, 1'500, 700, 5, 9, true);
+  data.sketch();
+  const auto gpu = open_emulated_gpu();
+  mirror_all(*gpu, data);
+  const auto scanner = make_gpu_scanner(gpu, cpu_scanner());
+  const std::vector<ScanQuery> views = data.views;
+  for (const std::size_t count : {1u, 4u, 5u}) {
+    CAPTURE(count);
+    data.views.assign(views.begin(), views.begin() + static_cast<std::ptrdiff_t>(count));
+    ScanResult result;
+    REQUIRE(scanner->scan(data.request(), result).ok());
+    CHECK(result.backend.empty());
+    CHECK(data.wrong(result) == "");
+    CHECK((result.counts.sketch != 0) == (count <= kFewQueries));
+    CHECK((result.counts.coarse < 1'500 * count / 2) == (count <= kFewQueries));
+  }
+  // A sketch of some of the rows is of no use for all of them.
+  {
+    GpuCase some(Metric::l2, 80, 1'500, 700, 1, 9, true);
+    const auto plane = std::make_shared<const SketchPlane>(
+        test::sketch_axes(some.rows.shape(), some.blocks), *some.blocks[0].block, 200);
+    some.blocks[0].sketch = plane.get();
+    mirror_all(*gpu, some);
+    ScanResult result;
+    REQUIRE(scanner->scan(some.request(), result).ok());
+    CHECK(gpu->device().failure() == "");
+    CHECK(result.counts.sketch == 0);
+    CHECK(some.wrong(result) == "");
+  }
+  // A request without the sketches that the device has, or with others, goes without.
+  data.views.resize(1);
+  const ScanBlock first = data.blocks[0];
+  const ScanBlock second = data.blocks[1];
+  data.blocks[0].sketch = data.blocks[1].sketch = nullptr;
+  ScanResult result;
+  REQUIRE(scanner->scan(data.request(), result).ok());
+  CHECK(result.counts.sketch == 0);
+  CHECK(data.wrong(result) == "");
+  const SketchPlane same(test::sketch_axes(data.rows.shape(), data.blocks), *first.block,
+                         first.count);
+  data.blocks[0].sketch = &same;
+  data.blocks[1].sketch = second.sketch;
+  REQUIRE(scanner->scan(data.request(), result).ok());
+  CHECK(data.wrong(result) == "");
+}
+
+TEST_CASE("gpu scanner: sketches that turn nothing away are given up until they are tried again") {
+  GpuCase data(Metric::l2, 64, 3'000, 2'500, 1, 9);  // the worst of data: all directions alike
+  data.sketch();
+  GpuOptions options = small_gpu();
+  options.tuning.always = false;
+  const auto gpu = open_emulated_gpu(options);
+  mirror_all(*gpu, data);
+  const auto scanner = make_gpu_scanner(gpu, cpu_scanner());
+  int sifted = 0;
+  for (int i = 0; i < 40; ++i) {
+    gpu->costs().set_device(1'000, 1'000'000'000, 2'000);  // always faster
+    ScanResult result;
+    REQUIRE(scanner->scan(data.request(), result).ok());
+    REQUIRE(result.backend.empty());
+    REQUIRE(data.wrong(result) == "");
+    sifted += result.counts.sketch != 0 ? 1 : 0;
+  }
+  CHECK(sifted > 0);
+  CHECK(sifted < 30);
+}
+
+TEST_CASE("gpu scanner: masks that a lane cannot hold together go one after another") {
+  GpuCase data(Metric::l2, 32, 2'000, 0, 6, 7);
+  std::vector<std::vector<std::vector<std::uint64_t>>> bits;
+  for (std::uint32_t q = 0; q < 6; ++q) {
+    bits.push_back(data.bits);
+    for (std::uint64_t& word : bits.back()[0]) word &= 0x9249249249249249u >> q;
+  }
+  data.masks.clear();
+  for (std::uint32_t q = 0; q < 6; ++q) {
+    data.masks.push_back(test::make_mask(bits[q]));
+    data.views[q].mask = q;
+  }
+  GpuOptions options = small_gpu();
+  options.tuning.input_bytes = 1'400;
+  const auto gpu = open_emulated_gpu(options);
+  mirror_all(*gpu, data);
+  const Mirror::Live all_alive[] = {{data.blocks[0].block->serial(), nullptr, 0}};
+  REQUIRE(gpu->mirror().cover_live(all_alive).ok());
+  const auto scanner = make_gpu_scanner(gpu, cpu_scanner());
+  ScanResult result;
+  REQUIRE(scanner->scan(data.request(), result).ok());
+  CHECK(result.backend.empty());
+  CHECK(result.counts.coarse == 6 * 2'000);  // by the device alone
+  CHECK(data.wrong(result) == "");
+}
+
+// Rows of bits in some blocks, one query in two among them, masks of all rows and of few.
+struct BitCase {
+  BitCase(std::uint32_t dim, std::uint32_t query_count, std::uint64_t seed)
+      : rows(RowShape::make(Metric::hamming, ScalarType::bit, dim)) {
+    test::VectorSource source(rows.shape(), test::DataKind::normal, seed);
+    std::vector<std::byte> last;
+    for (std::uint64_t r = 0; r < 1'100; ++r) {
+      last = source.next_row();
+      rows.add(last, IdView(r), 450);
+    }
+    blocks = rows.scan_blocks();
+    for (std::uint32_t q = 0; q < query_count; ++q) {
+      queries.emplace_back(rows.shape(), q % 2 == 0 ? source.next_row() : last);
+      views.push_back(queries.back().view());
+      views.back().want = 15;
+      views.back().k = 8;
+      views.back().mask = q % 2;
+    }
+    all = rows.all_bits();
+    few = all;
+    for (auto& words : few) {
+      for (std::uint64_t& word : words) word &= 0x0000010000100001u;
+    }
+    masks = {test::make_mask(all), test::make_mask(few)};
+  }
+  [[nodiscard]] ScanRequest request() const {
+    ScanRequest request;
+    request.shape = rows.shape();
+    request.blocks = blocks;
+    request.masks = masks;
+    request.queries = views;
+    return request;
+  }
+  [[nodiscard]] std::string wrong(ScanResult& result) const {
+    for (std::size_t q = 0; q < views.size(); ++q) {
+      const auto truth =
+          test::oracle_rows(rows.shape(), blocks, masks[views[q].mask], views[q].bits);
+      std::string text = test::contract_violation(views[q], result.queries[q], truth);
+      if (!text.empty()) return "query " + std::to_string(q) + ": " + text;
+    }
+    return {};
+  }
+
+  test::TestRows rows;
+  std::vector<ScanBlock> blocks;
+  std::vector<test::TestQuery> queries;
+  std::vector<ScanQuery> views;
+  std::vector<std::vector<std::uint64_t>> all;
+  std::vector<std::vector<std::uint64_t>> few;
+  std::vector<ScanMask> masks;
+};
+
+TEST_CASE("gpu scanner: rows of bits are counted on the device, for one query and many") {
+  for (const std::uint32_t dim : {1u, 64u, 130u, 1'000u}) {
+    for (const std::uint32_t queries : {1u, 4u, 5u, 11u}) {
+      CAPTURE(dim, queries);
+      const BitCase data(dim, queries, dim + queries);
+      const auto gpu = open_emulated_gpu();
+      const auto scanner = make_gpu_scanner(gpu, cpu_scanner());
+      for (const ScanBlock& block : data.blocks) scanner->mirror(*block.block);
+      CHECK(gpu->mirror().report().rows == 1'100);
+      ScanResult result;
+      REQUIRE(scanner->scan(data.request(), result).ok());
+      CHECK(gpu->device().failure() == "");
+      CHECK(data.wrong(result) == "");
+      if (dim < 64) continue;  // nearly all rows tie: more than there is room for
+      CHECK(result.backend.empty());
+      CHECK(result.counts.full == 1'100 * queries);
+      // What is nowhere near was left out.
+      for (const QueryCandidates& found : result.queries) CHECK(found.list.size() < 300);
+    }
+  }
+}
+
+TEST_CASE("gpu scanner: bits that a device miscounts are found out") {
+  const BitCase data(128, 2, 3);
+  GpuOptions options = small_gpu();
+  options.tuning.recheck_every = 1;
+  const auto gpu = open_emulated_gpu(options);
+  const auto scanner = make_gpu_scanner(gpu, cpu_scanner());
+  for (const ScanBlock& block : data.blocks) scanner->mirror(*block.block);
+  const auto page = gpu->mirror().find(data.blocks[1].block->serial());
+  for (std::uint32_t r = 0; r < 450; ++r) page->codes()[r * 16 + 5] ^= 0x10;
+  ScanResult result;
+  REQUIRE(scanner->scan(data.request(), result).ok());
+  CHECK(data.wrong(result) == "");
+  CHECK(gpu->health().find("make no sense") != std::string::npos);
 }
 
 TEST_CASE("gpu scanner: says who answered") {

@@ -53,4 +53,27 @@ TEST_CASE("page pool: nothing and too much are refused") {
   CHECK_FALSE(PagePool(0).take(1).has_value());
 }
 
+TEST_CASE("page pool: what is taken last comes from the end, and all of it can be had again") {
+  PagePool pool(10 * PagePool::kAlignment);
+  CHECK(pool.take_last(300) == 8 * PagePool::kAlignment);
+  CHECK(pool.take(4 * PagePool::kAlignment) == 0);
+  CHECK(pool.take_last(1) == 7 * PagePool::kAlignment);
+  CHECK(pool.take_last(4 * PagePool::kAlignment) == std::nullopt);
+  CHECK(pool.take_last(3 * PagePool::kAlignment) == 4 * PagePool::kAlignment);
+  CHECK(pool.take_last(1) == std::nullopt);
+  CHECK(pool.take_last(0) == std::nullopt);
+  CHECK(pool.take_last(SIZE_MAX) == std::nullopt);
+  pool.give_back(7 * PagePool::kAlignment, 1);
+  // The last stretch that fits, not the first.
+  pool.give_back(0, 4 * PagePool::kAlignment);
+  CHECK(pool.take_last(1) == 7 * PagePool::kAlignment);
+  CHECK(pool.take_last(1) == 3 * PagePool::kAlignment);
+  pool.give_back(3 * PagePool::kAlignment, 1);
+  pool.give_back(7 * PagePool::kAlignment, 1);
+  pool.give_back(4 * PagePool::kAlignment, 3 * PagePool::kAlignment);
+  pool.give_back(8 * PagePool::kAlignment, 300);
+  CHECK(pool.used() == 0);
+  CHECK(pool.take(10 * PagePool::kAlignment) == 0);
+}
+
 }  // namespace

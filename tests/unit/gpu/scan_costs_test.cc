@@ -3,6 +3,7 @@
 // a clock makes no nonsense of an estimate.
 #include "engine/gpu/scan_costs.h"
 
+#include <array>
 #include <catch2/catch.hpp>
 #include <cmath>
 
@@ -44,6 +45,37 @@ TEST_CASE("scan costs: estimates stay finite and positive") {
     CHECK(std::isfinite(ns));
     CHECK(ns > 0.0);
   }
+}
+
+TEST_CASE("scan costs: sketches are read while they turn most rows away, and tried again later") {
+  ScanCosts costs;
+  const ScanCosts::RowBytes bytes{28.0, 64.0, 784.0};
+  const int here = 0;
+  CHECK(costs.sketches_pay(&here, bytes));  // nobody knows yet
+  for (int i = 0; i < 100; ++i) costs.note_sifted(&here, 1'000, 100, 12);
+  CHECK(costs.sketches_pay(&here, bytes));
+  for (int i = 0; i < 100; ++i) costs.note_sifted(&here, 1'000, 1'000, 900);
+  int tried = 0;
+  for (int i = 0; i < 2'560; ++i) tried += costs.sketches_pay(&here, bytes) ? 1 : 0;
+  CHECK(tried == 10);
+  // What the rows are now is what counts.
+  for (int i = 0; i < 100; ++i) costs.note_sifted(&here, 1'000, 50, 2);
+  CHECK(costs.sketches_pay(&here, bytes));
+  costs.note_sifted(&here, 0, 0, 0);
+  CHECK(costs.sketches_pay(&here, bytes));
+  // Rows that are hardly longer than their sketch are read at once.
+  CHECK_FALSE(costs.sketches_pay(&here, {28.0, 64.0, 30.0}));
+}
+
+TEST_CASE("scan costs: other axes have their own shares") {
+  ScanCosts costs;
+  const ScanCosts::RowBytes bytes{28.0, 64.0, 784.0};
+  std::array<std::uint64_t, 64> many{};
+  for (int i = 0; i < 100; ++i) costs.note_sifted(&many[0], 1'000, 1'000, 1'000);
+  int pay = 0;
+  for (const std::uint64_t& axes : many) pay += costs.sketches_pay(&axes, bytes) ? 1 : 0;
+  CHECK(pay >= 48);
+  CHECK_FALSE(costs.sketches_pay(&many[0], bytes));
 }
 
 }  // namespace
