@@ -16,8 +16,9 @@ namespace {
 constexpr Duration kRefreshEvery = std::chrono::milliseconds(100);
 // Weight of one call in the share of calls that waited: some 500 calls are remembered.
 constexpr double kWaitingWeight = 0.002;
-// Waiting less than this share of being served is the way through an idle server.
-constexpr double kWaitingMin = 0.1;
+// Waiting less than this share of being served is the way through an idle server, on a host that
+// is slow to wake threads too. Little load is taken for a little less by that, much for what it is.
+constexpr double kWaitingMin = 0.25;
 constexpr double kMeanWeight = 0.02;  // of one call in the usual time of serving
 // A replica is silent when it has calls and answers none for so many usual times of serving; it
 // is then taken to stay so for so many times as long as it has been. Simulated with calls of which
