@@ -3,9 +3,11 @@
 // generator in this one, each on half of the cores; then batchd's services within this process,
 // whose capacity is what their batches cost. First its capacity, by a closed loop that keeps its
 // batches full; then one open-loop plan: 5 s at half of it, --seconds at --factor times of it, 5 s
-// at half again. A line per target: capacity_qps, offered, goodput_share (of capacity),
+// at half again; then the capacity once more, because a shared host changes. A line per target:
+// capacity_qps, capacity_after_qps, offered, goodput_share (of capacity_qps),
 // accepted_p99_us (from the intended start), accepted_limit_us (target + 2 slow batches),
-// reject_p99_us (inside the server, by its own word), rss_growth_mib, recovery_ms. What accepted
+// reject_p99_us (inside the server, by its own word; null in this process), rss_growth_mib,
+// recovery_ms. What accepted
 // requests waited for before and after the server's own account: accepted_unsent (the sender),
 // accepted_held (the client behind it), accepted_way (sockets, unread requests). A generator that
 // is short of processor shows in the first two, and in noise_p99_us.
@@ -124,6 +126,7 @@ struct Phase {
   Histogram batches;   // the engine's time for a batch
   std::uint64_t offered = 0;
   std::uint64_t good = 0;
+  std::uint64_t refused = 0;
 };
 
 // Answers that took longer than good_ns are no good to anybody.
@@ -133,8 +136,9 @@ Phase phase_of(const LoadRun& run, std::uint64_t from_ns, std::uint64_t to_ns,
   for (const Record& record : run.records->all()) {
     if (record.intended_ns < from_ns || record.intended_ns >= to_ns) continue;
     ++phase.offered;
-    if (record.outcome == Outcome::refused && record.stages.told_ns > 0) {
-      phase.rejected.record(record.stages.told_ns);
+    if (record.outcome == Outcome::refused) {
+      ++phase.refused;
+      if (record.stages.told_ns > 0) phase.rejected.record(record.stages.told_ns);
     }
     if (record.outcome != Outcome::ok) continue;
     const std::uint64_t response = record.done_ns - record.intended_ns;
@@ -184,7 +188,8 @@ double us_at(const Histogram& histogram, double quantile) {
 // it shares this process with the load, whose records would be counted as its own.
 void measure(const Settings& settings, const std::string& name, double capacity,
              double limit_base_us, double good_us, Target& target,
-             const std::function<double()>& resident_mib, Report& report) {
+             const std::function<double()>& resident_mib,
+             const std::function<double()>& capacity_after, Report& report) {
   progress(name + ": capacity " + std::to_string(capacity) + " a second");
   const double before_mib = resident_mib ? resident_mib() : 0.0;
   double most_mib = before_mib;
@@ -199,8 +204,11 @@ void measure(const Settings& settings, const std::string& name, double capacity,
   const double goodput = static_cast<double>(over.good) / settings.seconds;
   nlohmann::ordered_json growth;
   if (resident_mib) growth = most_mib - before_mib;
+  nlohmann::ordered_json rejected_p99;
+  if (over.rejected.total() != 0) rejected_p99 = us_at(over.rejected, 0.99);
   report.add({{"target", name},
               {"capacity_qps", capacity},
+              {"capacity_after_qps", capacity_after()},
               {"offered", static_cast<double>(over.offered) / settings.seconds},
               {"goodput_share", goodput / capacity},
               {"accepted_p99_us", us_at(over.accepted, 0.99)},
@@ -209,12 +217,12 @@ void measure(const Settings& settings, const std::string& name, double capacity,
               {"accepted_inside_p99_us", us_at(over.inside, 0.99)},
               {"accepted_held_p99_us", us_at(over.held, 0.99)},
               {"accepted_way_p99_us", us_at(over.way, 0.99)},
-              {"reject_p99_us", us_at(over.rejected, 0.99)},
+              {"reject_p99_us", rejected_p99},
               {"rss_growth_mib", growth},
               {"recovery_ms", recovery_ms(run, step_ns, calm.accepted.value_at(0.99))},
               {"calm_p99_us", us_at(calm.accepted, 0.99)},
               {"accepted", over.good},
-              {"rejected", over.rejected.total()},
+              {"rejected", over.refused},
               {"adherence", run.report.summary.adherence},
               {"sender_lag_p99_us", us_at(run.report.summary.lag, 0.99)},
               {"blocked_p99_us", us_at(run.report.summary.blocked, 0.99)},
@@ -228,8 +236,9 @@ void bench_batchd(const Settings& settings, batchd::Policy policy, Report& repor
   batchd::BatchService service(options);
   const double deadline_us = static_cast<double>(
       std::chrono::duration_cast<std::chrono::microseconds>(options.deadline).count());
-  measure(settings, "batchd-" + std::string(batchd::to_string(policy)), options.capacity(),
-          deadline_us, deadline_us, service, {}, report);
+  measure(
+      settings, "batchd-" + std::string(batchd::to_string(policy)), options.capacity(), deadline_us,
+      deadline_us, service, {}, [&] { return options.capacity(); }, report);
 }
 
 void bench_vecserve(const Settings& settings, const BenchFolder& folder, Report& report) {
@@ -258,7 +267,8 @@ void bench_vecserve(const Settings& settings, const BenchFolder& folder, Report&
   require(prepared.ok(), prepared.to_string());
   measure(
       settings, "vecserve", capacity_of(settings, *target), settings.target_ms * 1e3,
-      settings.timeout_ms * 1e3, *target, [&] { return service.resident_mib(); }, report);
+      settings.timeout_ms * 1e3, *target, [&] { return service.resident_mib(); },
+      [&] { return capacity_of(settings, *target); }, report);
   require(service.running(), "the server ended; see " + service.error_file());
 }
 

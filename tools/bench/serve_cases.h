@@ -30,8 +30,8 @@ struct ServeSettings {
   std::string data_folder = "build/bench";
   std::uint32_t connections = 32;
   std::vector<std::uint32_t> pipelined{4, 8, 16};  // requests unanswered on each, in turn
-  double seconds = 3.0;                            // of each of the rounds
-  std::uint32_t repeats = 3;
+  double seconds = 1.0;                            // of each of the rounds
+  std::uint32_t repeats = 9;                       // turns, odd: a median is one of them
   // memory
   std::uint32_t crowd = 256;  // connections
   double factor = 10.0;       // times the capacity
