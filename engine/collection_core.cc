@@ -51,4 +51,17 @@ Status CollectionCore::usable() const {
   return {};
 }
 
+void CollectionCore::Tallies::add_search(std::uint64_t queries, std::uint64_t reruns,
+                                         const SearchReads& reads) {
+  const std::pair<std::atomic<std::uint64_t>&, std::uint64_t> sums[] = {
+      {searches, queries},         {search_reruns, reruns},
+      {read_sketch, reads.sketch}, {read_sketch_fine, reads.sketch_fine},
+      {read_coarse, reads.coarse}, {read_graph, reads.graph},
+      {read_full, reads.full},
+  };
+  for (const auto& [sum, more] : sums) {
+    if (more != 0) sum.fetch_add(more, std::memory_order_relaxed);
+  }
+}
+
 }  // namespace vecserve::engine

@@ -54,9 +54,16 @@ class CollectionCore {
     std::atomic<std::uint64_t> erases{0};
     std::atomic<std::uint64_t> searches{0};
     std::atomic<std::uint64_t> search_reruns{0};
+    std::atomic<std::uint64_t> read_sketch{0};  // these five as in SearchReads
+    std::atomic<std::uint64_t> read_sketch_fine{0};
+    std::atomic<std::uint64_t> read_coarse{0};
+    std::atomic<std::uint64_t> read_graph{0};
+    std::atomic<std::uint64_t> read_full{0};
     std::atomic<std::uint64_t> blocks_rewritten{0};
     std::atomic<std::uint64_t> rows_expired{0};
     std::atomic<std::uint64_t> rows_surveyed{0};
+
+    void add_search(std::uint64_t queries, std::uint64_t reruns, const SearchReads& reads);
   };
   mutable Tallies tallies;
   // counters.next_slot for those who may not read counters; trails it by a publication at most.

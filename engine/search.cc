@@ -76,12 +76,9 @@ class Search {
     name_backend();
     result_.stages.scan_ns = timer.lap();
     VECSERVE_TRY(decide(timer));
-    if (call_.explain) result_.times.full_ns += result_.stages.rescore_ns;
     fetch();
     result_.stages.fetch_ns = timer.lap();
-    if (call_.measured) return {};
-    core_.tallies.searches.fetch_add(queries_.size(), std::memory_order_relaxed);
-    core_.tallies.search_reruns.fetch_add(result_.reruns, std::memory_order_relaxed);
+    if (!call_.measured) core_.tallies.add_search(queries_.size(), result_.reruns, result_.reads);
     return {};
   }
 
@@ -319,6 +316,29 @@ class Search {
     return {};
   }
 
+  Status score_candidates() {
+    std::uint64_t rows = 0;
+    for (std::size_t q = 0; q < queries_.size(); ++q) {
+      rows += std::min<std::uint64_t>(lane_.wanted[q], lane_.result.queries[q].list.size());
+    }
+    PlanInput input;
+    input.eligible_rows = rows;
+    input.row_bytes = core_.shape.stride;
+    input.queries = 1;  // each of these rows is read for one query
+    input.threads_max = core_.runtime->pool.threads();
+    lane_.decisions.resize(std::max(lane_.decisions.size(), queries_.size()));
+    const RescoreRequest request{core_.shape,
+                                 lane_.blocks,
+                                 lane_.queries,
+                                 lane_.wanted,
+                                 lane_.result.queries,
+                                 call_.stop,
+                                 plan_search(input).threads};
+    const bool done = lane_.rescore.run(request, core_.runtime->pool, lane_.best, lane_.decisions);
+    if (call_.explain) result_.times.full_ns += lane_.rescore.busy_ns();
+    return done ? Status() : stopped(call_);
+  }
+
   // Scores the candidates; what is not proven exact goes through the scanner once more, this time
   // for every row within the limit that the first pass established, which always proves it.
   Status decide(StageTimer& timer) {
@@ -327,9 +347,9 @@ class Search {
     result_.truncated.assign(queries_.size(), 0);
     lane_.rerun_queries.clear();
     lane_.rerun_of.clear();
+    VECSERVE_TRY(score_candidates());
     for (std::size_t q = 0; q < queries_.size(); ++q) {
-      const Decision decision = rescore(core_.shape, lane_.blocks, lane_.queries[q],
-                                        lane_.wanted[q], lane_.result.queries[q], lane_.best[q]);
+      const Decision& decision = lane_.decisions[q];
       result_.reads.full += decision.scored;
       if (graph_ != nullptr) {
         result_.certified[q] = 0;
@@ -356,7 +376,9 @@ class Search {
       result_.certified[q] = decision.certified ? 1 : 0;
       result_.reads.full += decision.scored;
     }
-    result_.stages.rescore_ns += timer.lap();
+    const std::uint64_t again_ns = timer.lap();
+    result_.stages.rescore_ns += again_ns;
+    if (call_.explain) result_.times.full_ns += again_ns;
     return {};
   }
 

@@ -16,6 +16,7 @@
 #include "engine/base/aligned_buffer.h"
 #include "engine/graph/graph_search.h"
 #include "engine/scan/rescore.h"
+#include "engine/scan/rescore_batch.h"
 #include "engine/scan/scanner.h"
 
 namespace vecserve::engine {
@@ -39,6 +40,8 @@ struct SearchLane {
   GraphTail tail;
   ScanResult tail_result;
   std::vector<std::vector<Scored>> best;  // per query
+  std::vector<Decision> decisions;        // per query
+  BatchRescore rescore;
 };
 
 class LanePool {

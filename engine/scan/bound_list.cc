@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/scan/rank_select.h"
+
 namespace vecserve::engine {
 
 namespace {
@@ -48,9 +50,7 @@ void BoundList::lower(SharedThreshold& threshold) {
   if (entries_.size() < want_) return;
   uppers_.clear();
   for (const Entry& entry : entries_) uppers_.push_back(entry.upper);
-  const auto last = uppers_.begin() + static_cast<std::ptrdiff_t>(want_ - 1);
-  std::nth_element(uppers_.begin(), last, uppers_.end());
-  threshold.lower_to(*last);
+  threshold.lower_to(value_at_rank(uppers_, want_ - 1));
 }
 
 void BoundList::tighten(SharedThreshold& threshold) {

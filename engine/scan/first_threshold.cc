@@ -16,7 +16,7 @@ namespace {
 // A threshold for more candidates than this comes with the scan itself.
 constexpr std::uint32_t kSeedsMax = 1024;
 // Rows looked at for each row that is wanted: the nearest by a few axes are not quite the nearest.
-constexpr std::uint32_t kSeedsPerRow = 4;
+constexpr std::uint32_t kSeedsPerRow = 3;
 // A guess must promise so much less than what would be proven.
 constexpr double kGuessPays = 0.75;
 // Rows that a sample should have of those that are wanted: so many that by chance there are a third

@@ -4,6 +4,9 @@
 #include "engine/scan/passed_rows.h"
 
 #include <algorithm>
+#include <span>
+
+#include "engine/scan/rank_select.h"
 
 namespace vecserve::engine {
 
@@ -20,10 +23,7 @@ void PassedRows::take(std::uint32_t count, std::uint32_t base) {
 float PassedRows::bound_at(std::size_t rank, std::vector<float>& scratch) const {
   scratch.resize(std::max(scratch.size(), count_));
   for (std::size_t i = 0; i < count_; ++i) scratch[i] = rows_[i].bound;
-  const auto first = scratch.begin();
-  std::nth_element(first, first + static_cast<std::ptrdiff_t>(rank),
-                   first + static_cast<std::ptrdiff_t>(count_));
-  return scratch[rank];
+  return value_at_rank(std::span(scratch).first(count_), rank);
 }
 
 void PassedRows::drop_within(float most) {

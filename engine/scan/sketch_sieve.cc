@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "engine/scan/rank_select.h"
+
 namespace vecserve::engine {
 
 namespace {
@@ -38,9 +40,7 @@ std::uint64_t eligible_at(const std::uint64_t* words, const Piece& piece, std::u
 // The rank-th least of the values; infinity when there are fewer.
 float least_of_rank(std::vector<float>& values, std::size_t rank) {
   if (rank > values.size()) return std::numeric_limits<float>::infinity();
-  const auto at = values.begin() + static_cast<std::ptrdiff_t>(rank - 1);
-  std::nth_element(values.begin(), at, values.end());
-  return *at;
+  return value_at_rank(values, rank - 1);
 }
 
 // Bit i: bounds[i] is at most `most`.

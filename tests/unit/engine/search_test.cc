@@ -95,8 +95,11 @@ TEST_CASE("search: an explained one tells the time in each plane, others do not"
           result.stages.scan_ns + result.stages.rescore_ns);
   }
   options.explain = false;
+  const std::uint64_t full_before = core->tallies.read_full;
+  CHECK(full_before >= 3 * 4);  // of all three searches
   REQUIRE(search_collection(*core, std::vector<Query>{Query(x)}, options, result).ok());
   CHECK(result.times.full_ns == 0);
+  CHECK(core->tallies.read_full == full_before + result.reads.full);
   RangeSearchOptions within;
   within.radius = 5.0;
   CHECK(range(core, {Query(x)}, within).times.full_ns == 0);
