@@ -73,6 +73,11 @@ CollectionStats gather_stats(const engine::CollectionCore& core) {
   stats.erases = tallies.erases.load(std::memory_order_relaxed);
   stats.searches = tallies.searches.load(std::memory_order_relaxed);
   stats.search_reruns = tallies.search_reruns.load(std::memory_order_relaxed);
+  stats.reads = {tallies.read_sketch.load(std::memory_order_relaxed),
+                 tallies.read_sketch_fine.load(std::memory_order_relaxed),
+                 tallies.read_coarse.load(std::memory_order_relaxed),
+                 tallies.read_graph.load(std::memory_order_relaxed),
+                 tallies.read_full.load(std::memory_order_relaxed)};
   stats.blocks_rewritten = tallies.blocks_rewritten.load(std::memory_order_relaxed);
   stats.rows_expired = tallies.rows_expired.load(std::memory_order_relaxed);
   stats.rows_surveyed = tallies.rows_surveyed.load(std::memory_order_relaxed);

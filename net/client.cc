@@ -51,7 +51,9 @@ Result<T> take(net::Reply& reply) {
   } else if constexpr (std::is_same_v<T, SearchResult>) {
     if (auto* const found = std::get_if<SearchResult>(&reply.body)) {
       found->backend = reply.served.backend;
-      found->stages.scan_ns = reply.served.scan_ns;
+      // A server counts preparing as scanning; an explained reply says how much of it that was.
+      found->stages.scan_ns =
+          reply.served.scan_ns - std::min(reply.served.scan_ns, found->stages.prepare_ns);
       found->stages.rescore_ns = reply.served.rescore_ns;
       found->stages.fetch_ns = reply.served.fetch_ns;
       return std::move(*found);
@@ -283,6 +285,7 @@ CallId Client::async_search(std::string_view collection, std::span<const Query> 
                           options.with_vector};
   if (options.recall != SearchOptions().recall) body.recall = options.recall;
   if (options.ef != 0) body.ef = options.ef;
+  body.explain = options.explain;
   return begin(*core_, Verb::search, body, call, std::move(done), options.deadline);
 }
 Reply<SearchResult> Client::range_search(std::string_view collection,
@@ -297,10 +300,10 @@ CallId Client::async_range_search(std::string_view collection, std::span<const Q
                                   const RangeSearchOptions& options, const CallOptions& call,
                                   Callback<SearchResult> done) {
   if (options.cancel != nullptr) return refuse(no_token(), done);
-  const net::RangeSearchRequest body{collection,         {queries.begin(), queries.end()},
-                                     options.radius,     options.limit,
-                                     options.filter,     options.with_payload,
-                                     options.with_vector};
+  const net::RangeSearchRequest body{collection,          {queries.begin(), queries.end()},
+                                     options.radius,      options.limit,
+                                     options.filter,      options.with_payload,
+                                     options.with_vector, options.explain};
   return begin(*core_, Verb::range_search, body, call, std::move(done), options.deadline);
 }
 Reply<Row> Client::get(std::string_view collection, const RowId& id, const GetOptions& options,

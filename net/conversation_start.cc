@@ -26,6 +26,7 @@ void Conversation::start_search(std::unique_ptr<Arrived> arrived) {
     call.with_vector = search->with_vector;
     call.recall = search->recall.value_or(call.recall);
     call.ef = search->ef.value_or(call.ef);
+    call.explain = search->explain;
     SearchOptions effort;
     effort.recall = call.recall;
     effort.ef = call.ef;
@@ -38,6 +39,7 @@ void Conversation::start_search(std::unique_ptr<Arrived> arrived) {
     call.with_vector = range.with_vector;
     call.radius = range.radius;
     call.limit = range.limit;
+    call.explain = range.explain;
     // What is not a number would be taken for any other when calls are grouped.
     if (std::isnan(range.radius)) status = Status::invalid_argument("radius", "is not a number");
   }

@@ -29,6 +29,7 @@ Status search(const SearchWork::Call& call, std::span<const Query> queries, Dead
     options.with_vector = call.with_vector;
     options.recall = call.recall;
     options.ef = call.ef;
+    options.explain = call.explain;
     options.deadline = deadline;
     options.cancel = stop;
     return call.collection.search(queries, options, result);
@@ -38,6 +39,7 @@ Status search(const SearchWork::Call& call, std::span<const Query> queries, Dead
   options.limit = call.limit;
   options.with_payload = call.with_payload;
   options.with_vector = call.with_vector;
+  options.explain = call.explain;
   options.deadline = deadline;
   options.cancel = stop;
   Result<SearchResult> found = call.collection.range_search(queries, options);
@@ -139,6 +141,7 @@ SearchGroups::SearchGroups() : state_(std::make_unique<State>()) {}
 SearchGroups::~SearchGroups() = default;
 
 GroupId SearchGroups::of(const SearchWork::Call& call) {
+  if (call.explain) return kAlone;
   const std::uint32_t limit = call.radius.has_value() ? call.limit : 0;
   const auto key = std::tie(call.collection.name(), call.with_payload, call.with_vector,
                             call.radius, limit, call.recall, call.ef);

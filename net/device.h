@@ -36,10 +36,11 @@ class SearchWork : public Work {
     Collection collection;
     bool with_payload = false;
     bool with_vector = false;
-    std::optional<double> radius;  // a range search; `limit` then bounds its answers
+    std::optional<double> radius{};  // a range search; `limit` then bounds its answers
     std::uint32_t limit = 10'000;
     double recall = 1.0;  // these two as in SearchOptions; not of a range search
     std::uint32_t ef = 0;
+    bool explain = false;  // rides alone, so that what is told is of this search only
   };
 
   // terms.group must be the SearchGroups::of() of the call, terms.weight the number of queries.

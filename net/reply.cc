@@ -98,6 +98,14 @@ constexpr auto kOptions = [](auto& fields, auto& value) {
   fields.list(5, "fields", value.fields, bounds::fields_max, kField);
 };
 
+constexpr auto kReads = [](auto& fields, auto& value) {
+  fields.number(1, "sketch", value.sketch, kAny);
+  fields.number(2, "sketch_fine", value.sketch_fine, kAny);
+  fields.number(3, "coarse", value.coarse, kAny);
+  fields.number(4, "graph", value.graph, kAny);
+  fields.number(5, "full", value.full, kAny);
+};
+
 constexpr auto kCollectionStats = [](auto& fields, auto& value) {
   kOptions(fields, value.options);
   fields.text(6, "name", value.name, bounds::name_bytes_max);
@@ -123,6 +131,9 @@ constexpr auto kCollectionStats = [](auto& fields, auto& value) {
   fields.number(49, "rows_linked", value.rows_linked, kAny);
   fields.number(50, "rows_unlinked", value.rows_unlinked, kAny);
   fields.flag(51, "graph_measured", value.graph_measured);
+  fields.number(52, "graph_restored", value.graph_restored, kAny);
+  fields.number(53, "graph_saved", value.graph_saved, kAny);
+  fields.nested(54, "reads", value.reads, kReads);
 };
 
 constexpr auto kWrite = [](auto& fields, auto& value) {
@@ -154,12 +165,26 @@ constexpr auto kAnswers = [](auto& fields, auto& value) {
 
 struct SearchParts {
   std::vector<Answers> queries{};
-  std::uint64_t rows_visible = 0;
-  std::uint32_t reruns = 0;
-  double recall = 1.0;
+  SearchResult totals{};  // without answers
 };
 
-constexpr Tag kTagRecall = 48;  // left out of an exact answer
+constexpr Tag kTagRecall = 48;   // left out of an exact answer
+constexpr Tag kTagExplain = 49;  // in an explained one only
+
+// What a search read, and for how long: its reads, times and how long it prepared.
+constexpr auto kExplain = [](auto& fields, auto& value) {
+  kReads(fields, value.reads);
+  fields.number(6, "sketch_ns", value.times.sketch_ns, kAny);
+  fields.number(7, "coarse_ns", value.times.coarse_ns, kAny);
+  fields.number(8, "graph_ns", value.times.graph_ns, kAny);
+  fields.number(9, "full_ns", value.times.full_ns, kAny);
+  fields.number(10, "prepare_ns", value.stages.prepare_ns, kAny);
+};
+
+bool is_explained(const SearchResult& result) {
+  const SearchTimes& times = result.times;
+  return (times.sketch_ns | times.coarse_ns | times.graph_ns | times.full_ns) != 0;
+}
 
 constexpr auto kSearchTotals = [](auto& fields, auto& value) {
   fields.number(3, "rows_visible", value.rows_visible, kAny);
@@ -235,18 +260,18 @@ void write_search(FieldWriter& writer, const SearchSlice& slice) {
   }
   kSearchTotals(writer, *slice.result);
   if (slice.result->recall < 1.0) writer.real(kTagRecall, "recall", slice.result->recall);
+  if (is_explained(*slice.result)) writer.nested(kTagExplain, "explain", *slice.result, kExplain);
 }
 
 Status read_search(std::string_view body, ServedStages& served, SearchResult& result) {
   SearchParts parts;
   VECSERVE_TRY(read_reply(body, served, parts, [](FieldReader& fields, SearchParts& into) {
     fields.list(2, "queries", into.queries, bounds::queries_max, kAnswers);
-    kSearchTotals(fields, into);
-    fields.real(kTagRecall, "recall", into.recall);
+    kSearchTotals(fields, into.totals);
+    fields.real(kTagRecall, "recall", into.totals.recall);
+    fields.nested(kTagExplain, "explain", into.totals, kExplain);
   }));
-  result.rows_visible = parts.rows_visible;
-  result.recall = parts.recall;
-  result.reruns = parts.reruns;
+  result = std::move(parts.totals);
   result.offsets.push_back(0);
   for (Answers& answers : parts.queries) {
     std::move(answers.neighbors.begin(), answers.neighbors.end(),

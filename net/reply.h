@@ -98,7 +98,8 @@ struct SearchSlice {
   std::size_t count = 0;
 };
 
-// Append one frame each. SearchResult::backend and stages travel in `served` alone.
+// Append one frame each. SearchResult::backend and stages travel in `served` alone, and what an
+// explained search read, with the time it took, in the answer: present where a time is known.
 // Returns what was said of where the time went.
 ServedStages encode_reply(const ReplyEnvelope& envelope, const ServedStages& served,
                           const ReplyBody& body, std::string& out);

@@ -93,6 +93,8 @@ constexpr auto kQuery = [](auto& fields, auto& value) {
   fields.text(3, "filter", value.filter, bounds::filter_bytes_max);
 };
 
+constexpr Tag kTagExplain = 50;  // of both kinds of search
+
 constexpr auto kSearch = [](auto& fields, auto& value) {
   fields.text(1, "collection", value.collection, bounds::name_bytes_max);
   fields.list(2, "queries", value.queries, bounds::queries_max, kQuery);
@@ -102,6 +104,7 @@ constexpr auto kSearch = [](auto& fields, auto& value) {
   fields.flag(6, "with_vector", value.with_vector);
   fields.real(48, "recall", value.recall);
   fields.number(49, "ef", value.ef, UINT32_MAX);
+  fields.flag(kTagExplain, "explain", value.explain);
 };
 
 constexpr auto kRangeSearch = [](auto& fields, auto& value) {
@@ -112,6 +115,7 @@ constexpr auto kRangeSearch = [](auto& fields, auto& value) {
   fields.flag(5, "with_payload", value.with_payload);
   fields.flag(6, "with_vector", value.with_vector);
   fields.number(7, "limit", value.limit, UINT32_MAX);
+  fields.flag(kTagExplain, "explain", value.explain);
 };
 
 constexpr auto kGet = [](auto& fields, auto& value) {

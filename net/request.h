@@ -77,6 +77,7 @@ struct SearchRequest {
   // As in SearchOptions; absent: an exact answer. What a server that does not know them gives.
   std::optional<double> recall{};
   std::optional<std::uint32_t> ef{};
+  bool explain = false;  // passed over by a server that does not know it
 };
 
 struct RangeSearchRequest {
@@ -87,6 +88,7 @@ struct RangeSearchRequest {
   std::string_view filter{};
   bool with_payload = false;
   bool with_vector = false;
+  bool explain = false;
 };
 
 // get and exists (exactly one id), multi_get

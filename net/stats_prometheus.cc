@@ -172,6 +172,24 @@ void add_pools(Families& families, const Serving& serving) {
   }
 }
 
+// Rows that entered each view of the vectors: how far the cheaper ones narrow a search down.
+void add_reads(Families& families, const std::vector<CollectionStats>& collections) {
+  const std::pair<const char*, std::uint64_t SearchReads::*> planes[] = {
+      {"sketch", &SearchReads::sketch}, {"sketch_fine", &SearchReads::sketch_fine},
+      {"coarse", &SearchReads::coarse}, {"graph", &SearchReads::graph},
+      {"full", &SearchReads::full},
+  };
+  MetricFamily& family = families.family("vecserve_collection_rows_read_total",
+                                         "Rows that searches looked at in each view of the vectors",
+                                         MetricType::Counter);
+  for (const CollectionStats& stats : collections) {
+    for (const auto& [plane, rows] : planes) {
+      Families::add(family, {{"collection", stats.name}, {"plane", plane}},
+                    static_cast<double>(stats.reads.*rows));
+    }
+  }
+}
+
 void add_database(Families& families, const Database& database) {
   const DatabaseStats all = database.stats();
   families.gauge("vecserve_collections", "Collections", static_cast<double>(all.collections));
@@ -220,6 +238,7 @@ void add_database(Families& families, const Database& database) {
       Families::add(family, {{"collection", stats.name}}, static_cast<double>(stats.*each.value));
     }
   }
+  add_reads(families, collections);
   Families::add(families.family("vecserve_build_info", "What runs here", MetricType::Gauge),
                 {{"kernels", all.kernels}}, 1.0);
 }

@@ -112,6 +112,7 @@ struct CollectionStats {
   std::uint64_t erases = 0;            // rows erased since open
   std::uint64_t searches = 0;          // queries answered since open
   std::uint64_t search_reruns = 0;     // of these, scanned again to certify the answer
+  SearchReads reads;                   // of all searches and range searches since open
   std::uint64_t blocks_rewritten = 0;  // sparse blocks given back since open
   std::uint64_t rows_expired = 0;      // removed because their time to live passed
   std::string backend;                 // the scanner in use

@@ -175,7 +175,8 @@ struct VECSERVE_API SearchOptions {
   double recall = 1.0;
   std::uint32_t ef = 0;
 
-  bool explain = false;  // fill SearchResult::times, for a few looks at the clock
+  bool explain = false;  // fill SearchResult::times, for a few looks at the clock; over the wire
+                         // SearchResult::reads too
 
   Deadline deadline = kNoDeadline;
   std::shared_ptr<const CancelToken> cancel{};

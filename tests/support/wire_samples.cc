@@ -79,6 +79,9 @@ CollectionStats collection_stats() {
   stats.rows_linked = 19;
   stats.rows_unlinked = 20;
   stats.graph_measured = true;
+  stats.graph_restored = 21;
+  stats.graph_saved = 22;
+  stats.reads = {23, 24, 25, 26, 27};
   stats.backend = "cpu/avx2";
   return stats;
 }

@@ -126,6 +126,7 @@ TEST_CASE("client and server: searches over the wire are those of the engine, wi
     options.k = static_cast<std::uint32_t>(dice.between(1, 50));
     options.with_payload = dice.percent(50);
     options.with_vector = dice.percent(50);
+    options.explain = dice.percent(50);
     if (dice.percent(50)) options.filter = ".group < " + std::to_string(dice.below(16));
     const auto there = client.search("rows", queries, options);
     const auto here = direct.search(queries, options);
@@ -140,6 +141,13 @@ TEST_CASE("client and server: searches over the wire are those of the engine, wi
     }
     CHECK(there.info().server.total_ns > 0);
     CHECK(there.info().server.batch_size >= 1);
+    if (options.explain) {
+      CHECK(there->reads.full == here->reads.full);
+      CHECK(there->reads.coarse == here->reads.coarse);
+      CHECK((there->times.full_ns > 0) == (here->times.full_ns > 0));
+    } else {
+      CHECK(there->reads.full == 0);
+    }
     RangeSearchOptions range;
     range.radius = 5'000.0;
     range.limit = 20;

@@ -5,6 +5,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
 #include "tools/vecctl/table.h"
 #include "tools/vecctl/values.h"
 
@@ -20,7 +24,8 @@ std::string fields_text(const CollectionOptions& options) {
 }
 
 std::uint64_t memory_of(const CollectionStats& stats) {
-  return stats.vector_bytes + stats.payload_bytes + stats.index_bytes;
+  return stats.vector_bytes + stats.coarse_bytes + stats.sketch_bytes + stats.graph_bytes +
+         stats.payload_bytes + stats.index_bytes;
 }
 
 std::string fields_json(const CollectionOptions& options) {
@@ -30,6 +35,11 @@ std::string fields_json(const CollectionOptions& options) {
                         field.name, to_string(field.type));
   }
   return text + "]";
+}
+
+std::string reads_json(const SearchReads& reads) {
+  return fmt::format("{{\"sketch\":{},\"sketch_fine\":{},\"coarse\":{},\"graph\":{},\"full\":{}}}",
+                     reads.sketch, reads.sketch_fine, reads.coarse, reads.graph, reads.full);
 }
 
 bool is_certified(const SearchResult& result) {
@@ -62,6 +72,16 @@ std::string collections_table(const std::vector<CollectionStats>& all) {
   return table.text();
 }
 
+// Rows that entered each plane, a search: how far the cheaper ones narrow it down.
+std::string reads_text(const CollectionStats& stats) {
+  const double searches = std::max<double>(static_cast<double>(stats.searches), 1.0);
+  const auto each = [&](std::uint64_t rows) { return static_cast<double>(rows) / searches; };
+  const SearchReads& reads = stats.reads;
+  return fmt::format("sketch {:.0f} (all axes {:.0f}), coarse {:.0f}, graph {:.0f}, full {:.0f}",
+                     each(reads.sketch), each(reads.sketch_fine), each(reads.coarse),
+                     each(reads.graph), each(reads.full));
+}
+
 std::string collection_table(const CollectionStats& stats) {
   Table table({"COLLECTION", stats.name});
   table.add({"rows", count_text(stats.rows)});
@@ -73,6 +93,9 @@ std::string collection_table(const CollectionStats& stats) {
   table.add({"blocks", count_text(stats.blocks)});
   table.add({"slots", count_text(stats.slots)});
   table.add({"vectors", bytes_text(stats.vector_bytes)});
+  table.add({"coarse plane", bytes_text(stats.coarse_bytes)});
+  table.add({"sketches", bytes_text(stats.sketch_bytes)});
+  table.add({"rows with a sketch", count_text(stats.rows_sketched)});
   table.add({"payloads", bytes_text(stats.payload_bytes)});
   table.add({"index", bytes_text(stats.index_bytes)});
   table.add({"rows written", count_text(stats.writes)});
@@ -80,28 +103,51 @@ std::string collection_table(const CollectionStats& stats) {
   table.add({"rows expired", count_text(stats.rows_expired)});
   table.add({"searches", count_text(stats.searches)});
   table.add({"searches run again", count_text(stats.search_reruns)});
+  if (stats.searches > 0) table.add({"rows read a search", reads_text(stats)});
   table.add({"blocks rewritten", count_text(stats.blocks_rewritten)});
   if (stats.graph_bytes > 0) {
     table.add({"graph", bytes_text(stats.graph_bytes)});
     table.add({"rows in it", count_text(stats.rows_linked)});
     table.add({"rows beside it", count_text(stats.rows_unlinked)});
+    table.add({"rows of its saved copy", count_text(stats.graph_saved)});
   }
   table.add({"backend", stats.backend});
   return table.text();
 }
 
 std::string collection_json(const CollectionStats& stats) {
-  return fmt::format(
-      "{{\"name\":\"{}\",\"rows\":{},\"dim\":{},\"metric\":\"{}\",\"type\":\"{}\",\"fields\":{},"
-      "\"rows_dead\":{},\"blocks\":{},\"slots\":{},\"vector_bytes\":{},\"payload_bytes\":{},"
-      "\"index_bytes\":{},\"writes\":{},\"erases\":{},\"searches\":{},\"search_reruns\":{},"
-      "\"blocks_rewritten\":{},\"rows_expired\":{},\"graph_bytes\":{},\"rows_linked\":{},"
-      "\"rows_unlinked\":{},\"backend\":{}}}",
-      stats.name, stats.rows, stats.options.dim, to_string(stats.options.metric),
-      to_string(stats.options.type), fields_json(stats.options), stats.rows_dead, stats.blocks,
-      stats.slots, stats.vector_bytes, stats.payload_bytes, stats.index_bytes, stats.writes,
-      stats.erases, stats.searches, stats.search_reruns, stats.blocks_rewritten, stats.rows_expired,
-      stats.graph_bytes, stats.rows_linked, stats.rows_unlinked, text_json(stats.backend));
+  const std::pair<std::string_view, std::uint64_t> numbers[] = {
+      {"rows", stats.rows},
+      {"rows_dead", stats.rows_dead},
+      {"blocks", stats.blocks},
+      {"slots", stats.slots},
+      {"vector_bytes", stats.vector_bytes},
+      {"coarse_bytes", stats.coarse_bytes},
+      {"sketch_bytes", stats.sketch_bytes},
+      {"rows_sketched", stats.rows_sketched},
+      {"graph_bytes", stats.graph_bytes},
+      {"rows_linked", stats.rows_linked},
+      {"rows_unlinked", stats.rows_unlinked},
+      {"graph_restored", stats.graph_restored},
+      {"graph_saved", stats.graph_saved},
+      {"rows_surveyed", stats.rows_surveyed},
+      {"payload_bytes", stats.payload_bytes},
+      {"index_bytes", stats.index_bytes},
+      {"writes", stats.writes},
+      {"erases", stats.erases},
+      {"searches", stats.searches},
+      {"search_reruns", stats.search_reruns},
+      {"blocks_rewritten", stats.blocks_rewritten},
+      {"rows_expired", stats.rows_expired},
+  };
+  std::string text =
+      fmt::format("{{\"name\":\"{}\",\"dim\":{},\"metric\":\"{}\",\"type\":\"{}\",\"fields\":{}",
+                  stats.name, stats.options.dim, to_string(stats.options.metric),
+                  to_string(stats.options.type), fields_json(stats.options));
+  for (const auto& [name, value] : numbers) text += fmt::format(",\"{}\":{}", name, value);
+  return text + fmt::format(",\"graph_measured\":{},\"reads\":{},\"backend\":{}}}",
+                            stats.graph_measured, reads_json(stats.reads),
+                            text_json(stats.backend));
 }
 
 std::string database_table(const DatabaseStats& stats) {
@@ -127,11 +173,11 @@ std::string database_json(const DatabaseStats& stats) {
   return fmt::format(
       "{{\"path\":{},\"read_only\":{},\"degraded\":{},\"durability\":\"{}\",\"collections\":{},"
       "\"rows\":{},\"sequence\":{},\"commits\":{},\"commit_writes\":{},\"open_ns\":{},"
-      "\"disk_bytes\":{},\"kernels\":{},\"threads\":{}}}",
+      "\"disk_bytes\":{},\"kernels\":{},\"threads\":{},\"gpu\":{}}}",
       text_json(stats.path), stats.read_only, text_json(stats.degraded),
       to_string(stats.durability), stats.collections, stats.rows, stats.sequence, stats.commits,
-      stats.commit_writes, stats.open_ns, stats.disk_bytes, text_json(stats.kernels),
-      stats.threads);
+      stats.commit_writes, stats.open_ns, stats.disk_bytes, text_json(stats.kernels), stats.threads,
+      text_json(stats.gpu));
 }
 
 std::string checkpoint_json(const CheckpointInfo& made) {
@@ -169,10 +215,6 @@ std::string answer_table(const Answer& answer, bool with_vector) {
 
 std::string explain_table(const Answer& answer) {
   const SearchResult& result = answer.result;
-  if (answer.info.attempts > 0) {
-    return fmt::format("{} scanned again, certified: {}; the planes are told with --data only\n",
-                       result.reruns, is_certified(result) ? "yes" : "no");
-  }
   const SearchReads& reads = result.reads;
   const SearchTimes& times = result.times;
   Table table({"PLANE", ">ROWS", ">TIME"});
@@ -190,16 +232,11 @@ std::string explain_table(const Answer& answer) {
 std::string explain_json(const Answer& answer) {
   const SearchResult& result = answer.result;
   const SearchStages& stages = result.stages;
-  std::string planes;
-  if (answer.info.attempts == 0) {
-    const SearchReads& reads = result.reads;
-    const SearchTimes& times = result.times;
-    planes = fmt::format(
-        ",\"reads\":{{\"sketch\":{},\"sketch_fine\":{},\"coarse\":{},\"graph\":{},\"full\":{}}},"
-        "\"times\":{{\"sketch_ns\":{},\"coarse_ns\":{},\"graph_ns\":{},\"full_ns\":{}}}",
-        reads.sketch, reads.sketch_fine, reads.coarse, reads.graph, reads.full, times.sketch_ns,
-        times.coarse_ns, times.graph_ns, times.full_ns);
-  }
+  const SearchTimes& times = result.times;
+  const std::string planes = fmt::format(
+      ",\"reads\":{},\"times\":{{\"sketch_ns\":{},\"coarse_ns\":{},\"graph_ns\":{},\"full_ns\":{}}"
+      "}",
+      reads_json(result.reads), times.sketch_ns, times.coarse_ns, times.graph_ns, times.full_ns);
   return fmt::format(
       "{{\"explain\":{{\"backend\":{},\"certified\":{},\"reruns\":{},"
       "\"stages\":{{\"prepare_ns\":{},\"scan_ns\":{},\"rescore_ns\":{},\"fetch_ns\":{}}}{}}}}}",

@@ -20,8 +20,7 @@ namespace vecserve::vecctl {
 // The neighbours, then one line about the answer: exact or not, and where its time went.
 [[nodiscard]] std::string answer_table(const Answer& answer, bool with_vector);
 
-// What the search read: rows entering each plane and the time in it, where the planes are those of
-// this process; a server tells its stages only.
+// What the search read: rows entering each plane and the time in it.
 [[nodiscard]] std::string explain_table(const Answer& answer);
 [[nodiscard]] std::string explain_json(const Answer& answer);
 

@@ -220,6 +220,32 @@ TEST_CASE("client: a search returns hits, stages and the server's timing") {
   CHECK(desk.asked_for<net::RangeSearchRequest>(Verb::range_search).limit == 8);
 }
 
+TEST_CASE("client: an explained search says so, and its preparing is told apart from its scan") {
+  Desk desk;
+  SearchResult found;
+  found.offsets = {0, 0};
+  found.certified = {1};
+  found.truncated = {0};
+  found.times.full_ns = 7;
+  found.stages.prepare_ns = 2;
+  desk.served.scan_ns = 5;
+  desk.will_answer(found);
+  SearchOptions options;
+  options.explain = true;
+  const auto reply = desk.client->search("books", Query(kVector), options);
+  REQUIRE(reply.ok());
+  CHECK(reply->times.full_ns == 7);
+  CHECK(reply->stages.prepare_ns == 2);
+  CHECK(reply->stages.scan_ns == 3);
+  CHECK(desk.asked_for<net::SearchRequest>(Verb::search).explain);
+  RangeSearchOptions range;
+  range.explain = true;
+  desk.will_answer(found);
+  const Query query(kVector);
+  REQUIRE(desk.client->range_search("books", {&query, 1}, range).ok());
+  CHECK(desk.asked_for<net::RangeSearchRequest>(Verb::range_search).explain);
+}
+
 TEST_CASE("client: how much recall is wanted and expected goes over the wire, if it is not all") {
   Desk desk;
   SearchResult found;

@@ -165,6 +165,23 @@ TEST_CASE("search device: a radius makes it a range search") {
   CHECK(work->answers[0].size() == direct.neighbors.size());
 }
 
+TEST_CASE("search device: an explained search tells what it read, within a radius too") {
+  Database database = open_in_memory();
+  const Collection collection = filled(database, "rows");
+  test::Dice dice(8);
+  for (const bool ranged : {false, true}) {
+    SearchWork::Call call = {.collection = collection, .explain = true};
+    if (ranged) call.radius = 9'000.0;
+    const auto work = std::make_shared<TestSearch>(std::make_shared<Peer>(), call, drawn(dice, 1));
+    SearchDevice device(1);
+    Batch batch = batch_of({work});
+    device.run(batch);
+    REQUIRE(batch.statuses[0].ok());
+    CHECK(work->result().reads.full > 0);
+    CHECK(work->result().times.full_ns > 0);
+  }
+}
+
 TEST_CASE("search device: a stopped batch ends as cancelled, an expired one as such") {
   Database database = open_in_memory();
   const Collection collection = filled(database, "rows");
@@ -198,6 +215,7 @@ TEST_CASE("search groups: the same call has the same group, any difference anoth
   CHECK(groups.of({a, false, false, {}, 10, 0.95}) != groups.of({a, false, false, {}, 10, 0.9}));
   CHECK(groups.of({a, false, false, {}, 10, 1.0, 30}) != first);
   CHECK(groups.of({a, false, false, {}, 10, 1.0, 0}) == first);
+  CHECK(groups.of({.collection = a, .explain = true}) == kAlone);  // told of this search only
   const GroupId ranged = groups.of({a, false, false, 1.0, 10});
   CHECK(ranged != first);
   CHECK(groups.of({a, false, false, 1.0, 10}) == ranged);

@@ -151,6 +151,29 @@ TEST_CASE("reply: a slice of a batch holds its own queries only", "[reply]") {
   CHECK(result.truncated == std::vector<std::uint8_t>{0, 1});
 }
 
+TEST_CASE("reply: an explained search says what it read, others do not", "[reply]") {
+  SearchResult found;
+  found.offsets = {0};
+  found.reads = {1, 2, 3, 4, 5};
+  found.stages.prepare_ns = 10;
+  for (const bool explained : {false, true}) {
+    if (explained) found.times = {6, 7, 8, 9};
+    std::string bytes;
+    encode_reply({.verb = Verb::search, .request_id = 1}, ServedStages(), found, bytes);
+    const Frame frame = frame_of(bytes);
+    Reply reply;
+    REQUIRE(decode_reply(frame.header, frame.body, reply).ok());
+    const auto& told = std::get<SearchResult>(reply.body);
+    const SearchReads& reads = told.reads;
+    const SearchTimes& times = told.times;
+    CHECK(std::vector<std::uint64_t>{reads.sketch, reads.sketch_fine, reads.coarse, reads.graph,
+                                     reads.full, times.sketch_ns, times.coarse_ns, times.graph_ns,
+                                     times.full_ns, told.stages.prepare_ns} ==
+          (explained ? std::vector<std::uint64_t>{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}
+                     : std::vector<std::uint64_t>(10, 0)));
+  }
+}
+
 TEST_CASE("reply: rows that do not exist keep their place", "[reply]") {
   RowsReply rows;
   rows.rows.resize(3);

@@ -79,6 +79,10 @@ TEST_CASE("request: golden bodies", "[request]") {
         hex(frame.body) +
             "c1666666666666ee3f"  // 48 recall, a double: servers that do not know it pass it over
             "c4c801");            // 49 ef
+  search.recall.reset();
+  search.ef.reset();
+  search.explain = true;
+  CHECK(hex(frame_of({.verb = Verb::search, .id = 2}, search).body) == hex(frame.body) + "c801");
 
   HelloRequest hello;
   hello.client = "cli";

@@ -48,6 +48,7 @@ TEST_CASE("metrics: what was recorded is told under its name") {
   CHECK(metrics.at("vecserve_batch_size_count") == 10);
   CHECK(metrics.at(R"(vecserve_collection_rows{collection="books"})") == 300);
   CHECK(metrics.at(R"(vecserve_collection_rows{collection="odd-name_1"})") == 7);
+  CHECK(metrics.at(R"(vecserve_collection_rows_read_total{collection="books",plane="full"})") == 0);
   CHECK(metrics.at(R"(vecserve_queue_depth{pool="search",class="interactive"})") == 0);
   CHECK(metrics.at(R"(vecserve_rejected_total{pool="write",reason="queue_time"})") == 0);
   CHECK(metrics.at("vecserve_connections") == 3);

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <fstream>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "tests/support/served_database.h"
 #include "tests/support/temporary_folder.h"
@@ -114,6 +115,31 @@ TEST_CASE("vecctl: a server and a folder give the same answers to every command"
   Arguments stats = on_server;
   stats.command = "stats";
   CHECK(run(stats).status.ok());
+}
+
+TEST_CASE(
+    "vecctl: an explained query at a server tells the planes there, and so do its statistics") {
+  ServedDatabase served;
+  (void)served.fill(100);
+  Arguments query;
+  query.server.address = served.address;
+  query.command = "query";
+  query.name = "rows";
+  query.vector = "1,2,0,0";
+  query.explain = true;
+  CHECK(run(query).out.find("PLANE") != std::string::npos);
+  query.json = true;
+  const std::string text = run(query).out;
+  const auto told = nlohmann::json::parse(text.substr(text.rfind("{\"explain\"")))["explain"];
+  CHECK(told["certified"] == true);
+  CHECK(told["reads"]["full"] >= 10);
+  CHECK(told["times"]["full_ns"] > 0);
+  CHECK(told["stages"]["scan_ns"] > 0);
+  Arguments stats;
+  stats.server.address = served.address;
+  stats.command = "stats";
+  stats.name = "rows";
+  CHECK(run(stats).out.find("rows read a search") != std::string::npos);
 }
 
 TEST_CASE("vecctl: an import that the server refuses says why and how far it came") {
