@@ -23,6 +23,10 @@ struct SearchPlan {
 
 [[nodiscard]] SearchPlan plan_search(const PlanInput& input);
 
+// The same for deciding among candidates, of which so many are read, each anywhere in memory.
+[[nodiscard]] SearchPlan plan_rescore(std::uint64_t rows, std::uint64_t row_bytes,
+                                      std::uint32_t threads_max);
+
 // Whether an approximate search walks through the graph, from what both ways are known to cost.
 struct GraphPlanInput {
   std::uint64_t rows = 0;           // in the graph and past the watermark, dead ones included

@@ -321,19 +321,10 @@ class Search {
     for (std::size_t q = 0; q < queries_.size(); ++q) {
       rows += std::min<std::uint64_t>(lane_.wanted[q], lane_.result.queries[q].list.size());
     }
-    PlanInput input;
-    input.eligible_rows = rows;
-    input.row_bytes = core_.shape.stride;
-    input.queries = 1;  // each of these rows is read for one query
-    input.threads_max = core_.runtime->pool.threads();
+    const SearchPlan plan = plan_rescore(rows, core_.shape.stride, core_.runtime->pool.threads());
     lane_.decisions.resize(std::max(lane_.decisions.size(), queries_.size()));
-    const RescoreRequest request{core_.shape,
-                                 lane_.blocks,
-                                 lane_.queries,
-                                 lane_.wanted,
-                                 lane_.result.queries,
-                                 call_.stop,
-                                 plan_search(input).threads};
+    const RescoreRequest request{core_.shape,          lane_.blocks, lane_.queries, lane_.wanted,
+                                 lane_.result.queries, call_.stop,   plan.threads};
     const bool done = lane_.rescore.run(request, core_.runtime->pool, lane_.best, lane_.decisions);
     if (call_.explain) result_.times.full_ns += lane_.rescore.busy_ns();
     return done ? Status() : stopped(call_);

@@ -13,7 +13,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <bit>
 #include <limits>
 #include <new>
 #include <string>
@@ -62,6 +61,7 @@ struct Worker {
   std::vector<std::uint64_t> bits;
   ScanCounts counts;
   std::vector<float> bounds;
+  std::vector<float> scratch;        // of a query on its way into the sketches' space
   std::vector<PassedRows> passed;    // one per query of a bundle
   std::vector<std::uint64_t> until;  // per group of a bundle: rows of the stretch that were sifted
   CoarsePass pass;
@@ -86,9 +86,10 @@ class CoarseScanner final : public Scanner {
 
  private:
   void scan_once(const ScanRequest& request, bool may_guess, ScanResult& result);
-  void cut(const ScanRequest& request, std::uint32_t threads, ScanResult& result);
-  void choose_sifting(const ScanRequest& request, ScanResult& result);
-  void run(const CoarseJob& job, std::uint32_t threads);
+  void cut(const ScanRequest& request, std::uint32_t threads);
+  void choose_sifting(const ScanRequest& request, std::uint32_t threads);
+  [[nodiscard]] bool ready_to_sift(const ScanRequest& request, std::uint32_t threads);
+  void make_workers(const ScanRequest& request, std::uint32_t threads);
   void walk(const CoarseJob& job, std::uint32_t threads);
   [[nodiscard]] bool stop_now(const ScanRequest& request);
   void visit(const CoarseJob& job, const Stretch& stretch, const Bundle& bundle, Worker& worker,
@@ -145,22 +146,9 @@ bool serves(const ScanRequest& request) {
                      [](const ScanBlock& block) { return block.block->coarse() != nullptr; });
 }
 
-std::uint64_t eligible_in(const ScanRequest& request, std::uint32_t mask, const Piece& piece) {
-  const std::uint32_t there = request.blocks[piece.block].count;
-  const std::uint32_t eligible = request.masks[mask].eligible[piece.block];
-  if (eligible == there) return piece.rows;
-  if (piece.rows == there) return eligible;
-  const std::uint64_t* const words = request.masks[mask].words[piece.block] + piece.first / 64;
-  std::uint64_t count = 0;
-  for (std::uint32_t row = 0; row < piece.rows; row += 64) {
-    count += static_cast<std::uint64_t>(std::popcount(words[row / 64]));
-  }
-  return count;
-}
-
-void CoarseScanner::cut(const ScanRequest& request, std::uint32_t threads, ScanResult& result) {
+void CoarseScanner::cut(const ScanRequest& request, std::uint32_t threads) {
   cut_groups(request, kCoarseQueries, groups_);
-  choose_sifting(request, result);
+  choose_sifting(request, threads);
   cut_pieces(request, sieving_ ? sieve_.axes() : nullptr, queries_.stride(), pieces_);
   cut_stretches(pieces_, threads, stretches_);
   if (sieving_) first_.prepare(request, pieces_);
@@ -171,7 +159,7 @@ void CoarseScanner::cut(const ScanRequest& request, std::uint32_t threads, ScanR
 }
 
 // Queries are brought into the sketches' space only when some group is to be sifted.
-void CoarseScanner::choose_sifting(const ScanRequest& request, ScanResult& result) {
+void CoarseScanner::choose_sifting(const ScanRequest& request, std::uint32_t threads) {
   if (sifting_size_ < groups_.size()) {
     sifting_ = std::make_unique<Sifting[]>(groups_.size());
     sifting_size_ = groups_.size();
@@ -183,9 +171,7 @@ void CoarseScanner::choose_sifting(const ScanRequest& request, ScanResult& resul
         worth_sifting(request, mask, groups_[g].first, groups_[g].count, kSiftShareMax));
     any = any || sifting_[g].on();
   }
-  PlaneTimer timer(request.timed);
-  sieving_ = any && sieve_.prepare(request);
-  if (sieving_) timer.lap(result.counts.sketch_ns);
+  sieving_ = any && ready_to_sift(request, threads);
   for (std::size_t g = 0; g < groups_.size(); ++g) {
     bool on = sieving_ && sifting_[g].on();
     for (std::uint32_t q = 0; q < groups_[g].count && on; ++q) {
@@ -193,6 +179,18 @@ void CoarseScanner::choose_sifting(const ScanRequest& request, ScanResult& resul
     }
     sifting_[g].reset(on);
   }
+}
+
+// Brings the queries into the sketches' space, where there are sketches.
+bool CoarseScanner::ready_to_sift(const ScanRequest& request, std::uint32_t threads) {
+  if (!sieve_.begin(request)) return false;
+  pool_.parallel_for(request.queries.size(), threads, [&](std::size_t q, std::uint32_t w) {
+    Worker& worker = *workers_[w];
+    PlaneTimer timer(request.timed);
+    guarded([&] { sieve_.make_ready(request, static_cast<std::uint32_t>(q), worker.scratch); });
+    timer.lap(worker.counts.sketch_ns);
+  });
+  return true;
 }
 
 template <typename F>
@@ -212,20 +210,17 @@ bool CoarseScanner::stop_now(const ScanRequest& request) {
   return true;
 }
 
-void CoarseScanner::run(const CoarseJob& job, std::uint32_t threads) {
-  const std::size_t queries = job.request.queries.size();
+void CoarseScanner::make_workers(const ScanRequest& request, std::uint32_t threads) {
   while (workers_.size() < threads) {
     workers_.push_back(std::make_unique<Worker>());
   }
   for (std::uint32_t w = 0; w < threads; ++w) {
     Worker& worker = *workers_[w];
     worker.counts = {};
-    worker.lists.resize(std::max(worker.lists.size(), queries));
+    worker.lists.resize(std::max(worker.lists.size(), request.queries.size()));
     worker.passed.resize(kBundleGroups * kCoarseQueries);
     worker.until.resize(kBundleGroups);
   }
-  if (sieving_) seed_all(job, threads);
-  walk(job, threads);
 }
 
 void CoarseScanner::walk(const CoarseJob& job, std::uint32_t threads) {
@@ -473,9 +468,12 @@ void CoarseScanner::scan_once(const ScanRequest& request, bool may_guess, ScanRe
   may_guess_ = may_guess;
   guessed_.assign(request.queries.size(), 0);
   const std::uint32_t threads = std::max(1u, std::min(request.threads, pool_.threads()));
-  cut(request, threads, result);
+  make_workers(request, threads);
+  cut(request, threads);
   queries_.pack(groups_);
-  run({request, queries_, kernels_}, threads);
+  const CoarseJob job{request, queries_, kernels_};
+  if (sieving_) seed_all(job, threads);
+  walk(job, threads);
   if (out_of_memory_.load(std::memory_order_relaxed)) {
     throw std::bad_alloc();
   }

@@ -4,7 +4,6 @@
 #include "engine/scan/first_threshold.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 
 #include "engine/base/limits.h"
@@ -26,17 +25,10 @@ constexpr double kRowsInSample = 128.0;
 constexpr double kDeviations = 4.0;
 
 // Eligible rows among those of the sample.
-std::uint64_t eligible_in(const std::vector<Piece>& sample, const ScanMask& mask) {
+std::uint64_t eligible_in_sample(const ScanRequest& request, std::uint32_t mask,
+                                 const std::vector<Piece>& sample) {
   std::uint64_t count = 0;
-  for (const Piece& piece : sample) {
-    const std::uint64_t* const words = mask.words[piece.block];
-    if (words == nullptr) continue;
-    for (std::uint32_t row = 0; row < piece.rows; row += 64) {
-      std::uint64_t bits = words[(piece.first + row) / 64];
-      if (piece.rows - row < 64) bits &= (std::uint64_t{1} << (piece.rows - row)) - 1;
-      count += static_cast<std::uint64_t>(std::popcount(bits));
-    }
-  }
+  for (const Piece& piece : sample) count += eligible_in(request, mask, piece);
   return count;
 }
 
@@ -56,14 +48,14 @@ void FirstThreshold::prepare(const ScanRequest& request, const std::vector<Piece
     }
   }
   shares_.assign(request.masks.size() * kThinned, 1.0);
-  for (std::size_t m = 0; m < request.masks.size(); ++m) {
+  for (std::uint32_t m = 0; m < request.masks.size(); ++m) {
     std::uint64_t eligible = 0;
     for (std::size_t b = 0; b < request.blocks.size(); ++b) {
       if (request.masks[m].words[b] != nullptr) eligible += request.masks[m].eligible[b];
     }
     if (eligible == 0) continue;
     for (std::size_t t = 0; t < kThinned; ++t) {
-      shares_[m * kThinned + t] = static_cast<double>(eligible_in(samples_[t], request.masks[m])) /
+      shares_[m * kThinned + t] = static_cast<double>(eligible_in_sample(request, m, samples_[t])) /
                                   static_cast<double>(eligible);
     }
   }

@@ -4,6 +4,7 @@
 #include "engine/scan/scan_cut.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "engine/scan/kernels.h"
 
@@ -48,6 +49,22 @@ std::uint32_t rows_per_eligible(const ScanRequest& request, std::uint32_t mask,
   const std::uint32_t rows = request.blocks[block].count;
   const std::uint32_t eligible = request.masks[mask].eligible[block];
   return std::clamp(rows / std::max(eligible, 1U), 1U, kSparsenessMax);
+}
+
+std::uint64_t eligible_in(const ScanRequest& request, std::uint32_t mask, const Piece& piece) {
+  const std::uint32_t there = request.blocks[piece.block].count;
+  const std::uint32_t eligible = request.masks[mask].eligible[piece.block];
+  if (eligible == there) return piece.rows;
+  if (piece.rows == there) return eligible;
+  if (request.masks[mask].words[piece.block] == nullptr) return 0;
+  const std::uint64_t* const words = request.masks[mask].words[piece.block] + piece.first / 64;
+  std::uint64_t count = 0;
+  for (std::uint32_t row = 0; row < piece.rows; row += 64) {
+    std::uint64_t bits = words[row / 64];
+    if (piece.rows - row < 64) bits &= (std::uint64_t{1} << (piece.rows - row)) - 1;
+    count += static_cast<std::uint64_t>(std::popcount(bits));
+  }
+  return count;
 }
 
 void cut_pieces(const ScanRequest& request, const SketchAxes* axes, std::size_t stride,

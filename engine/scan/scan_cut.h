@@ -43,6 +43,10 @@ struct Group {
 [[nodiscard]] std::uint32_t rows_per_eligible(const ScanRequest& request, std::uint32_t mask,
                                               std::uint32_t block);
 
+// Rows of a piece that the mask has.
+[[nodiscard]] std::uint64_t eligible_in(const ScanRequest& request, std::uint32_t mask,
+                                        const Piece& piece);
+
 // Rows that are sketched along `axes` (null: none are) come in one piece to a block; others in
 // pieces of piece_rows(stride), and where few are eligible, of as many times more. All of these may
 // throw std::bad_alloc.

@@ -54,21 +54,21 @@ std::uint64_t within(const float* bounds, float most) {
 
 }  // namespace
 
-bool SketchSieve::prepare(const ScanRequest& request) {
+bool SketchSieve::begin(const ScanRequest& request) {
   axes_ = nullptr;
   for (const ScanBlock& block : request.blocks) {
     if (axes_ == nullptr && block.sketch != nullptr) axes_ = &block.sketch->axes();
   }
   if (axes_ == nullptr) return false;
   queries_.resize(std::max(queries_.size(), request.queries.size()));
-  scratch_.resize(axes_->scratch_floats());
-  bool any = false;
-  for (std::size_t q = 0; q < request.queries.size(); ++q) {
-    make_sketch_query(*axes_, request.queries[q].f32, request.queries[q].norm, scratch_.data(),
-                      queries_[q]);
-    any = any || queries_[q].served;
-  }
-  return any;
+  return true;
+}
+
+void SketchSieve::make_ready(const ScanRequest& request, std::uint32_t query,
+                             std::vector<float>& scratch) {
+  scratch.resize(std::max<std::size_t>(scratch.size(), axes_->scratch_floats()));
+  const ScanQuery& asked = request.queries[query];
+  make_sketch_query(*axes_, asked.f32, asked.norm, scratch.data(), queries_[query]);
 }
 
 void SketchSieve::measure(const ScanRequest& request, std::span<const Piece> pieces,

@@ -1,7 +1,7 @@
 // The sketch's part of a scan: prepares the queries of a request for the axes that its blocks
 // share, and takes one query at a time: over a sample of the rows, to find the few that look
 // nearest, from which the scanner gets a threshold; and with that over all rows, to find those that
-// may be near enough. Used by the coarse scanner, one sieve to a scanner. prepare() runs on the
+// may be near enough. Used by the coarse scanner, one sieve to a scanner. begin() runs on the
 // scanning thread, the rest on any worker, each with a bench of its own. Always holds: no row
 // within the threshold is turned away; memory is kept from request to request.
 #pragma once
@@ -28,9 +28,11 @@ class SketchSieve {
  public:
   explicit SketchSieve(const SketchKernels& kernels) : kernels_(kernels) {}
 
-  // Whether sketches can be used for the request at all; if so, its queries are ready. May throw
-  // std::bad_alloc.
-  [[nodiscard]] bool prepare(const ScanRequest& request);
+  // Whether there are sketches for the request at all; if so, each of its queries is to be made
+  // ready next. May throw std::bad_alloc.
+  [[nodiscard]] bool begin(const ScanRequest& request);
+  // Several threads may be at it, each with another query and scratch. May throw std::bad_alloc.
+  void make_ready(const ScanRequest& request, std::uint32_t query, std::vector<float>& scratch);
   // Whether the block has a sketch along the axes of this request.
   [[nodiscard]] bool covers(const ScanBlock& block) const {
     return block.sketch != nullptr && &block.sketch->axes() == axes_;
@@ -80,7 +82,6 @@ class SketchSieve {
   const SketchKernels& kernels_;
   const SketchAxes* axes_ = nullptr;
   std::vector<SketchQuery> queries_;
-  std::vector<float> scratch_;
 };
 
 }  // namespace vecserve::engine

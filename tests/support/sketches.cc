@@ -47,4 +47,13 @@ std::vector<std::shared_ptr<const SketchPlane>> make_sketches(const RowShape& sh
   return planes;
 }
 
+bool prepare(SketchSieve& sieve, const ScanRequest& request) {
+  if (!sieve.begin(request)) return false;
+  std::vector<float> scratch;
+  for (std::uint32_t q = 0; q < request.queries.size(); ++q) {
+    sieve.make_ready(request, q, scratch);
+  }
+  return true;
+}
+
 }  // namespace vecserve::test

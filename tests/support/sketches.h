@@ -9,6 +9,7 @@
 
 #include "engine/rows/sketch_plane.h"
 #include "engine/scan/scanner.h"
+#include "engine/scan/sketch_sieve.h"
 
 namespace vecserve::test {
 
@@ -20,5 +21,8 @@ namespace vecserve::test {
 // that have no sketches.
 [[nodiscard]] std::vector<std::shared_ptr<const engine::SketchPlane>> make_sketches(
     const engine::RowShape& shape, std::span<engine::ScanBlock> blocks);
+
+// Makes all queries of the request ready. False: there are no sketches.
+[[nodiscard]] bool prepare(engine::SketchSieve& sieve, const engine::ScanRequest& request);
 
 }  // namespace vecserve::test

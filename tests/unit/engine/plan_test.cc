@@ -39,6 +39,14 @@ TEST_CASE("plan: queries of a batch count once for every four", "[engine]") {
   CHECK(threads(8'192, 512, 64, 64) == 16);
 }
 
+TEST_CASE("plan: candidates lie anywhere, each costs as much as four rows in turn", "[engine]") {
+  CHECK(plan_rescore(0, 512, 16).threads == 1);
+  CHECK(plan_rescore(4'095, 512, 16).threads == 1);
+  CHECK(plan_rescore(4'096, 512, 16).threads == 2);
+  CHECK(plan_rescore(1'000'000, 512, 16).threads == 16);
+  CHECK(plan_rescore(1'000'000, 512, 1).threads == 1);
+}
+
 TEST_CASE("plan: the largest request there can be does not overflow", "[engine]") {
   CHECK(threads(limits::slots_max / 65'536, 65'536 * 4, limits::queries_max, 256) >= 1);
 }

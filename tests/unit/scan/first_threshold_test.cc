@@ -72,7 +72,7 @@ struct Fixture {
     for (std::uint32_t b = 0; b < blocks.size(); ++b) {
       pieces.push_back({b, 0, blocks[b].count, true});
     }
-    REQUIRE(sieve.prepare(request));
+    REQUIRE(test::prepare(sieve, request));
     REQUIRE(queries.prepare(request));
     first.prepare(request, pieces);
     const CoarseJob job{request, queries, coarse_kernels_for("generic")};

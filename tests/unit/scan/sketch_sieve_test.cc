@@ -68,18 +68,18 @@ struct Fixture {
 TEST_CASE("sieve: covers blocks with sketches along one set of axes", "[sketch]") {
   Fixture f;
   REQUIRE(f.blocks.size() == 4);
-  REQUIRE(f.sieve.prepare(f.request));
+  REQUIRE(test::prepare(f.sieve, f.request));
   CHECK(f.sieve.serves(0));
   CHECK(f.sieve.covers(f.blocks[0]));
   CHECK_FALSE(f.sieve.covers(f.blocks[3]));
   // Other axes, though learned from the same rows.
   const SketchPlane other(sketch_axes(f.rows.shape(), f.blocks), *f.blocks[1].block, kBlockRows);
   f.blocks[1].sketch = &other;
-  REQUIRE(f.sieve.prepare(f.request));
+  REQUIRE(test::prepare(f.sieve, f.request));
   CHECK(f.sieve.covers(f.blocks[0]));
   CHECK_FALSE(f.sieve.covers(f.blocks[1]));
   for (ScanBlock& block : f.blocks) block.sketch = nullptr;
-  CHECK_FALSE(f.sieve.prepare(f.request));
+  CHECK_FALSE(test::prepare(f.sieve, f.request));
 }
 
 TEST_CASE("sieve: what looks nearest has the least bounds, within the mask and the threshold",
@@ -88,7 +88,7 @@ TEST_CASE("sieve: what looks nearest has the least bounds, within the mask and t
     Fixture f(metric);
     CAPTURE(to_string(metric));
     for (std::uint64_t& word : f.bits[1]) word = 0;  // nobody of the second block
-    REQUIRE(f.sieve.prepare(f.request));
+    REQUIRE(test::prepare(f.sieve, f.request));
     f.sieve.measure(f.request, f.pieces, 0, f.bench);
     std::vector<SketchSieve::Near> near;
     const float all = std::numeric_limits<float>::infinity();
@@ -123,7 +123,7 @@ TEST_CASE("sieve: when many are wanted, about as many of those that the mask has
     for (std::uint64_t& word : words) word &= 0x3333'3333'3333'3333;
   }
   f.masks[0] = make_mask(f.bits);
-  REQUIRE(f.sieve.prepare(f.request));
+  REQUIRE(test::prepare(f.sieve, f.request));
   f.sieve.measure(f.request, f.pieces, 0, f.bench);
   std::vector<SketchSieve::Near> near;
   const float all = std::numeric_limits<float>::infinity();
@@ -156,7 +156,7 @@ TEST_CASE("sieve: when many are wanted, about as many of those that the mask has
 
 TEST_CASE("sieve: rows that all have one bound are not all nearest", "[sketch]") {
   Fixture f;
-  REQUIRE(f.sieve.prepare(f.request));
+  REQUIRE(test::prepare(f.sieve, f.request));
   f.sieve.measure(f.request, f.pieces, 0, f.bench);
   std::fill(f.bench.bounds.begin(), f.bench.bounds.end(), 0.0f);
   std::fill(f.bench.least.begin(), f.bench.least.end(), 0.0f);
@@ -172,7 +172,7 @@ TEST_CASE("sieve: every row within the threshold passes, and no row without its 
     Fixture f(metric);
     CAPTURE(to_string(metric));
     const auto truth = oracle_rows(f.rows.shape(), f.blocks, f.masks[0], f.views[0].f32);
-    REQUIRE(f.sieve.prepare(f.request));
+    REQUIRE(test::prepare(f.sieve, f.request));
     const auto threshold = std::nextafter(static_cast<float>(truth[9].distance),
                                           std::numeric_limits<float>::infinity());
     std::set<std::pair<std::uint32_t, std::uint32_t>> passed;
