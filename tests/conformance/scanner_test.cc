@@ -7,7 +7,9 @@
 #include <bit>
 #include <catch2/catch.hpp>
 #include <functional>
+#include <map>
 #include <string>
+#include <tuple>
 
 #include "engine/base/worker_pool.h"
 #include "engine/scan/coarse_scanner.h"
@@ -105,9 +107,15 @@ struct Case {
     request.threads = threads;
     return request;
   }
-  std::vector<OracleRow> truth(const ScanQuery& query) const {
-    return oracle_rows(rows.shape(), blocks, masks[query.mask],
-                       query.bits != nullptr ? static_cast<const void*>(query.bits) : query.f32);
+  // Looked for once, for all scanners.
+  const std::vector<OracleRow>& truth(const ScanQuery& query) const {
+    const auto* const asked =
+        query.bits != nullptr ? static_cast<const void*>(query.bits) : query.f32;
+    std::uint64_t seen = 0;
+    for (const ScanBlock& block : blocks) seen += block.count;
+    const auto [found, fresh] = truths.try_emplace({asked, query.mask, seen});
+    if (fresh) found->second = oracle_rows(rows.shape(), blocks, masks[query.mask], asked);
+    return found->second;
   }
 
   TestRows rows;
@@ -116,6 +124,9 @@ struct Case {
   std::vector<TestQuery> queries;
   std::vector<Bits> bits;
   std::vector<ScanMask> masks;
+  // By the query's address, its mask, and how many rows are to be seen.
+  mutable std::map<std::tuple<const void*, std::uint32_t, std::uint64_t>, std::vector<OracleRow>>
+      truths;
 };
 
 // Scans, rescores, scans once more where that was not certified, and compares with the oracle.
@@ -136,7 +147,7 @@ int check_answers(Scanner& scanner, const Case& data, std::uint32_t k, std::uint
   int again = 0;
   std::vector<Scored> best;
   for (std::size_t q = 0; q < views.size(); ++q) {
-    const std::vector<OracleRow> truth = data.truth(views[q]);
+    const std::vector<OracleRow>& truth = data.truth(views[q]);
     CAPTURE(q);
     REQUIRE(contract_violation(views[q], result.queries[q], truth) == "");
     Decision decision =
@@ -158,15 +169,16 @@ int check_answers(Scanner& scanner, const Case& data, std::uint32_t k, std::uint
 }
 
 TEST_CASE("scanner: answers are the oracle's for every shape and kind of data", "[scanner]") {
-  for (const auto& scanner : scanners_here()) {
-    for (const std::uint32_t dim : {1u, 3u, 16u, 17u, 64u, 127u}) {
-      for (const RowShape& shape : all_shapes(dim)) {
-        for (const DataKind kind : all_data_kinds()) {
-          const std::uint64_t seed = dim * 100 + static_cast<std::uint64_t>(kind);
+  const auto scanners = scanners_here();
+  for (const std::uint32_t dim : {1u, 3u, 16u, 17u, 64u, 127u}) {
+    for (const RowShape& shape : all_shapes(dim)) {
+      for (const DataKind kind : all_data_kinds()) {
+        const std::uint64_t seed = dim * 100 + static_cast<std::uint64_t>(kind);
+        const Case data(shape, kind, dim < 64 ? 217 : 330, 100, 6, seed);
+        for (const auto& scanner : scanners) {
           CAPTURE(scanner->name(), dim, to_string(shape.metric), to_string(shape.type),
                   to_string(kind), seed);
           REQUIRE(scanner->supports(shape));
-          const Case data(shape, kind, dim < 64 ? 217 : 330, 100, 6, seed);
           static_cast<void>(check_answers(*scanner, data, 5, 9, 1));
         }
       }
@@ -175,11 +187,12 @@ TEST_CASE("scanner: answers are the oracle's for every shape and kind of data", 
 }
 
 TEST_CASE("scanner: any k and want, from one to more than there are rows", "[scanner]") {
-  for (const auto& scanner : scanners_here()) {
-    for (const DataKind kind : {DataKind::normal, DataKind::ties, DataKind::equal}) {
-      const Case data(RowShape::make(Metric::l2, ScalarType::f32, 15), kind, 700, 0, 5, 77);
-      for (const std::uint32_t k : {1u, 2u, 64u, 699u, 700u, 1000u}) {
-        for (const std::uint32_t want : {k, k + 7, 3 * k, UINT32_MAX}) {
+  const auto scanners = scanners_here();
+  for (const DataKind kind : {DataKind::normal, DataKind::ties, DataKind::equal}) {
+    const Case data(RowShape::make(Metric::l2, ScalarType::f32, 15), kind, 700, 0, 5, 77);
+    for (const std::uint32_t k : {1u, 2u, 64u, 699u, 700u, 1000u}) {
+      for (const std::uint32_t want : {k, k + 7, 3 * k, UINT32_MAX}) {
+        for (const auto& scanner : scanners) {
           CAPTURE(scanner->name(), to_string(kind), k, want);
           static_cast<void>(check_answers(*scanner, data, k, want, 1));
         }
@@ -189,10 +202,11 @@ TEST_CASE("scanner: any k and want, from one to more than there are rows", "[sca
 }
 
 TEST_CASE("scanner: threads and batches change nothing", "[scanner]") {
-  for (const auto& scanner : scanners_here()) {
-    for (const std::uint32_t query_count : {1u, 3u, 40u, 600u}) {
-      const Case data(RowShape::make(Metric::l2, ScalarType::f32, 64), DataKind::near_ties, 4000,
-                      1500, query_count, 5);
+  const auto scanners = scanners_here();
+  for (const std::uint32_t query_count : {1u, 3u, 40u, 600u}) {
+    const Case data(RowShape::make(Metric::l2, ScalarType::f32, 64), DataKind::near_ties, 4000,
+                    1500, query_count, 5);
+    for (const auto& scanner : scanners) {
       for (const std::uint32_t threads : {1u, 4u}) {
         CAPTURE(scanner->name(), query_count, threads);
         static_cast<void>(check_answers(*scanner, data, 10, 20, threads));
@@ -202,37 +216,45 @@ TEST_CASE("scanner: threads and batches change nothing", "[scanner]") {
 }
 
 TEST_CASE("scanner: ordinary data is certified at once", "[scanner]") {
-  for (const auto& scanner : scanners_here()) {
-    for (const Metric metric : {Metric::l2, Metric::dot, Metric::cosine, Metric::l1}) {
+  const auto scanners = scanners_here();
+  for (const Metric metric : {Metric::l2, Metric::dot, Metric::cosine, Metric::l1}) {
+    const Case data(RowShape::make(metric, ScalarType::f32, 128), DataKind::normal, 3000, 0, 12,
+                    21);
+    for (const auto& scanner : scanners) {
       CAPTURE(scanner->name(), to_string(metric));
-      const Case data(RowShape::make(metric, ScalarType::f32, 128), DataKind::normal, 3000, 0, 12,
-                      21);
       CHECK(check_answers(*scanner, data, 10, 20, 2) == 0);
     }
   }
 }
 
+// Of the first query of a list, whose limit is the distance of the row of that rank.
+void check_limit(Scanner& scanner, const Case& data, std::vector<ScanQuery>& one,
+                 std::size_t rank) {
+  const std::vector<OracleRow>& truth = data.truth(one[0]);
+  one[0].limit = truth[rank].distance;
+  one[0].want = UINT32_MAX;
+  ScanResult result;
+  REQUIRE(scanner.scan(data.request(one, 1), result).ok());
+  REQUIRE(contract_violation(one[0], result.queries[0], truth) == "");
+  std::vector<Scored> best;
+  const Decision decision =
+      rescore(data.rows.shape(), data.blocks, one[0], 500, result.queries[0], best);
+  REQUIRE(decision.certified);
+  std::size_t within = rank;
+  while (within < truth.size() && truth[within].distance <= one[0].limit) ++within;
+  REQUIRE(answer_difference(data.blocks, best, truth, within) == "");
+}
+
 TEST_CASE("scanner: a limit leaves out what is beyond it and nothing else", "[scanner]") {
-  for (const auto& scanner : scanners_here()) {
-    for (const RowShape& shape : all_shapes(17)) {
-      const Case data(shape, DataKind::normal, 500, 128, 4, 3);
+  const auto scanners = scanners_here();
+  for (const RowShape& shape : all_shapes(17)) {
+    const Case data(shape, DataKind::normal, 500, 128, 4, 3);
+    for (const auto& scanner : scanners) {
       for (const TestQuery& query : data.queries) {
         std::vector<ScanQuery> one{query.view()};
-        const std::vector<OracleRow> truth = data.truth(one[0]);
         for (const std::size_t rank : {std::size_t{0}, std::size_t{40}, std::size_t{499}}) {
           CAPTURE(scanner->name(), to_string(shape.metric), to_string(shape.type), rank);
-          one[0].limit = truth[rank].distance;
-          one[0].want = UINT32_MAX;
-          ScanResult result;
-          REQUIRE(scanner->scan(data.request(one, 1), result).ok());
-          REQUIRE(contract_violation(one[0], result.queries[0], truth) == "");
-          std::vector<Scored> best;
-          const Decision decision =
-              rescore(shape, data.blocks, one[0], 500, result.queries[0], best);
-          REQUIRE(decision.certified);
-          std::size_t within = rank;
-          while (within < truth.size() && truth[within].distance <= one[0].limit) ++within;
-          REQUIRE(answer_difference(data.blocks, best, truth, within) == "");
+          check_limit(*scanner, data, one, rank);
         }
       }
     }

@@ -188,10 +188,8 @@ std::string DeviceMemory::touch(Access access, const void* address, std::size_t 
   if (size == 0) return {};
   if (!find(begin, size)) return locate(address, size);
   std::uint8_t* const marks = marks_of(begin);
-  if (access != Access::read) {
-    std::memset(marks, 1, size);
-  }
-  if (std::find(marks, marks + size, std::uint8_t{0}) != marks + size) {
+  if (access != Access::read) std::memset(marks, 1, size);
+  if (std::memchr(marks, 0, size) != nullptr) {
     return "device memory: " + std::to_string(size) + " bytes read, but nobody wrote them";
   }
   if (access == Access::read && read_log != nullptr) read_log->note(begin, size);
