@@ -5,6 +5,7 @@
 // device.
 #include <cuda_runtime.h>
 
+#include <memory>
 #include <new>
 #include <string>
 
@@ -84,6 +85,146 @@ cudaStream_t stream_of(Driver::Stream stream) {
   return static_cast<cudaStream_t>(stream);
 }
 
+const void* function_of(Kernel kernel) {
+  switch (kernel) {
+    case Kernel::scan_one:
+      return reinterpret_cast<const void*>(few_scan_kernel<1>);
+    case Kernel::scan_few:
+      return reinterpret_cast<const void*>(few_scan_kernel<kFewQueries>);
+    case Kernel::sift_one:
+      return reinterpret_cast<const void*>(sift_scan_kernel<1>);
+    case Kernel::sift_few:
+      return reinterpret_cast<const void*>(sift_scan_kernel<kFewQueries>);
+    case Kernel::scan_groups:
+      return reinterpret_cast<const void*>(group_scan_kernel);
+    case Kernel::scan_bits:
+      return reinterpret_cast<const void*>(bit_scan_kernel);
+    case Kernel::refine:
+      return reinterpret_cast<const void*>(refine_kernel);
+    case Kernel::pack:
+      break;
+  }
+  return reinterpret_cast<const void*>(pack_kernel);
+}
+
+// Steps one after another as a graph, each a node whose parameters are set anew where they differ
+// from those of the last time.
+class CudaGraph {
+ public:
+  CudaGraph() = default;
+  ~CudaGraph() {
+    if (ready_ != nullptr) static_cast<void>(cudaGraphExecDestroy(ready_));
+    if (graph_ != nullptr) static_cast<void>(cudaGraphDestroy(graph_));
+  }
+  CudaGraph(const CudaGraph&) = delete;
+  CudaGraph& operator=(const CudaGraph&) = delete;
+
+  cudaError_t make(const Steps& steps) {
+    cudaError_t error = cudaGraphCreate(&graph_, 0);
+    for (std::size_t s = 0; s < steps.all().size() && error == cudaSuccess; ++s) {
+      error = add(steps.all()[s], s);
+    }
+    if (error == cudaSuccess) {
+      error = cudaGraphInstantiate(&ready_, graph_, cudaGraphInstantiateFlagUseNodePriority);
+    }
+    steps_ = steps;
+    known_ = true;
+    return error;
+  }
+
+  cudaError_t replay(const Steps& steps, cudaStream_t stream) {
+    if (steps.form() != steps_.form()) return cudaErrorInvalidValue;
+    const bool known = known_;
+    known_ = false;
+    for (std::size_t s = 0; s < steps.all().size(); ++s) {
+      if (known && steps.all()[s] == steps_.all()[s]) continue;
+      const cudaError_t error = set(steps.all()[s], nodes_[s]);
+      if (error != cudaSuccess) return error;
+    }
+    steps_ = steps;
+    known_ = true;
+    return cudaGraphLaunch(ready_, stream);
+  }
+
+ private:
+  // The parameters of a node, and what they point at.
+  struct KernelNode {
+    explicit KernelNode(const Step& step) : arguments{const_cast<ScanArguments*>(&step.arguments)} {
+      parameters.func = const_cast<void*>(function_of(step.kernel));
+      parameters.gridDim = dim3(step.blocks);
+      parameters.blockDim = dim3(kScanThreads);
+      parameters.sharedMemBytes =
+          static_cast<unsigned>(shared_bytes(step.kernel, step.arguments.stride));
+      parameters.kernelParams = arguments;
+    }
+    void* arguments[1];
+    cudaKernelNodeParams parameters{};
+  };
+  static cudaMemsetParams fill_of(const Step& step) {
+    cudaMemsetParams fill{};
+    fill.dst = step.to;
+    fill.elementSize = 1;
+    fill.height = 1;
+    fill.value = step.byte;
+    fill.width = step.bytes;
+    return fill;
+  }
+
+  cudaError_t add(const Step& step, std::size_t number) {
+    cudaGraphNode_t* const node = &nodes_[number];
+    const cudaGraphNode_t* const before = number == 0 ? nullptr : &nodes_[number - 1];
+    const std::size_t count = number == 0 ? 0 : 1;
+    switch (step.kind) {
+      case Step::Kind::fill: {
+        const cudaMemsetParams fill = fill_of(step);
+        return cudaGraphAddMemsetNode(node, graph_, before, count, &fill);
+      }
+      case Step::Kind::launch: {
+        const KernelNode kernel(step);
+        const cudaError_t error =
+            cudaGraphAddKernelNode(node, graph_, before, count, &kernel.parameters);
+        return error == cudaSuccess ? prefer(*node) : error;
+      }
+      case Step::Kind::copy_out:
+        break;
+    }
+    return cudaGraphAddMemcpyNode1D(node, graph_, before, count, step.to, step.from, step.bytes,
+                                    cudaMemcpyDeviceToHost);
+  }
+  // A node does not take the priority of the stream that it is replayed in.
+  static cudaError_t prefer(cudaGraphNode_t node) {
+    int lowest = 0;
+    int highest = 0;
+    const cudaError_t error = cudaDeviceGetStreamPriorityRange(&lowest, &highest);
+    if (error != cudaSuccess) return error;
+    cudaKernelNodeAttrValue value{};
+    value.priority = highest;
+    return cudaGraphKernelNodeSetAttribute(node, cudaLaunchAttributePriority, &value);
+  }
+  cudaError_t set(const Step& step, cudaGraphNode_t node) {
+    switch (step.kind) {
+      case Step::Kind::fill: {
+        const cudaMemsetParams fill = fill_of(step);
+        return cudaGraphExecMemsetNodeSetParams(ready_, node, &fill);
+      }
+      case Step::Kind::launch: {
+        const KernelNode kernel(step);
+        return cudaGraphExecKernelNodeSetParams(ready_, node, &kernel.parameters);
+      }
+      case Step::Kind::copy_out:
+        break;
+    }
+    return cudaGraphExecMemcpyNodeSetParams1D(ready_, node, step.to, step.from, step.bytes,
+                                              cudaMemcpyDeviceToHost);
+  }
+
+  cudaGraph_t graph_ = nullptr;
+  cudaGraphExec_t ready_ = nullptr;
+  cudaGraphNode_t nodes_[Steps::kMax] = {};
+  Steps steps_;         // as the nodes have them,
+  bool known_ = false;  // if they could all be set
+};
+
 class CudaDriver final : public Driver {
  public:
   explicit CudaDriver(DriverInfo info) : info_(std::move(info)) {}
@@ -146,35 +287,24 @@ class CudaDriver final : public Driver {
 
   DriverCode launch(Kernel kernel, const ScanArguments& arguments, std::uint32_t blocks,
                     Stream stream) override {
-    const std::size_t bytes = shared_bytes(kernel, arguments.stride);
-    const cudaStream_t in = stream_of(stream);
-    switch (kernel) {
-      case Kernel::scan_one:
-        few_scan_kernel<1><<<blocks, kScanThreads, bytes, in>>>(arguments);
-        break;
-      case Kernel::scan_few:
-        few_scan_kernel<kFewQueries><<<blocks, kScanThreads, bytes, in>>>(arguments);
-        break;
-      case Kernel::sift_one:
-        sift_scan_kernel<1><<<blocks, kScanThreads, bytes, in>>>(arguments);
-        break;
-      case Kernel::sift_few:
-        sift_scan_kernel<kFewQueries><<<blocks, kScanThreads, bytes, in>>>(arguments);
-        break;
-      case Kernel::scan_groups:
-        group_scan_kernel<<<blocks, kScanThreads, bytes, in>>>(arguments);
-        break;
-      case Kernel::scan_bits:
-        bit_scan_kernel<<<blocks, kScanThreads, bytes, in>>>(arguments);
-        break;
-      case Kernel::refine:
-        refine_kernel<<<blocks, kScanThreads, bytes, in>>>(arguments);
-        break;
-      case Kernel::pack:
-        pack_kernel<<<blocks, kScanThreads, bytes, in>>>(arguments);
-        break;
-    }
-    return judge(cudaGetLastError());
+    void* parameters[] = {const_cast<ScanArguments*>(&arguments)};
+    return judge(cudaLaunchKernel(function_of(kernel), dim3(blocks), dim3(kScanThreads), parameters,
+                                  shared_bytes(kernel, arguments.stride), stream_of(stream)));
+  }
+
+  DriverCode make_graph(const Steps& steps, Graph* graph) override {
+    auto made = std::unique_ptr<CudaGraph>(new (std::nothrow) CudaGraph());
+    if (made == nullptr) return judge(cudaErrorMemoryAllocation);
+    const DriverCode code = judge(made->make(steps));
+    if (code == DriverCode::ok) *graph = made.release();
+    return code;
+  }
+  DriverCode end_graph(Graph graph) override {
+    delete static_cast<CudaGraph*>(graph);
+    return DriverCode::ok;
+  }
+  DriverCode replay(Graph graph, const Steps& steps, Stream stream) override {
+    return judge(static_cast<CudaGraph*>(graph)->replay(steps, stream_of(stream)));
   }
 
  private:

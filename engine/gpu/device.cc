@@ -62,6 +62,13 @@ Result<Driver::Event> Device::make_event() {
   return event;
 }
 
+Result<Driver::Graph> Device::make_graph(const Steps& steps) {
+  Driver::Graph graph = nullptr;
+  VECSERVE_TRY(
+      check("make graph", Kind::ordinary, [&] { return driver_->make_graph(steps, &graph); }));
+  return graph;
+}
+
 void Device::release(void* address) {
   if (address == nullptr) return;
   static_cast<void>(check("release", Kind::ordinary, [&] { return driver_->release(address); }));
@@ -82,6 +89,11 @@ void Device::end_stream(Driver::Stream stream) {
 void Device::end_event(Driver::Event event) {
   if (event == nullptr) return;
   static_cast<void>(check("end event", Kind::ordinary, [&] { return driver_->end_event(event); }));
+}
+
+void Device::end_graph(Driver::Graph graph) {
+  if (graph == nullptr) return;
+  static_cast<void>(check("end graph", Kind::ordinary, [&] { return driver_->end_graph(graph); }));
 }
 
 Status Device::record(Driver::Event event, Driver::Stream stream) {
@@ -114,6 +126,10 @@ Status Device::launch(Kernel kernel, const ScanArguments& arguments, std::uint32
                       Driver::Stream stream) {
   return check("launch", Kind::ordinary,
                [&] { return driver_->launch(kernel, arguments, blocks, stream); });
+}
+
+Status Device::replay(Driver::Graph graph, const Steps& steps, Driver::Stream stream) {
+  return check("replay", Kind::ordinary, [&] { return driver_->replay(graph, steps, stream); });
 }
 
 }  // namespace vecserve::engine::gpu

@@ -37,10 +37,12 @@ class Device {
   [[nodiscard]] Result<void*> allocate_pinned(std::size_t bytes);
   [[nodiscard]] Result<Driver::Stream> make_stream(Driver::Priority priority);
   [[nodiscard]] Result<Driver::Event> make_event();
+  [[nodiscard]] Result<Driver::Graph> make_graph(const Steps& steps);
   void release(void* address);
   void release_pinned(void* address);
   void end_stream(Driver::Stream stream);
   void end_event(Driver::Event event);
+  void end_graph(Driver::Graph graph);
   [[nodiscard]] Status record(Driver::Event event, Driver::Stream stream);
   [[nodiscard]] Status wait(Driver::Event event);
   // Waits until the stream is empty, so that its buffers may be used again after an error.
@@ -53,6 +55,7 @@ class Device {
                             Driver::Stream stream);
   [[nodiscard]] Status launch(Kernel kernel, const ScanArguments& arguments, std::uint32_t blocks,
                               Driver::Stream stream);
+  [[nodiscard]] Status replay(Driver::Graph graph, const Steps& steps, Driver::Stream stream);
 
  private:
   // A wait that fails leaves unknown what the device still writes to: then it is given up.

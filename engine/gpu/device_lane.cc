@@ -41,11 +41,59 @@ Status DeviceLane::allocate(const DeviceTuning& tuning) {
   VECSERVE_TRY(take(device_->allocate(room * sizeof(DeviceSurvivor)), survivors));
   const std::size_t packed_bytes = std::size_t{tuning.packed} * sizeof(PackedSurvivor);
   VECSERVE_TRY(take(device_->allocate(packed_bytes), packed));
-  return take(device_->allocate_pinned(states_bytes + packed_bytes), output_host);
+  VECSERVE_TRY(take(device_->allocate_pinned(states_bytes + packed_bytes), output_host));
+  if (tuning.graphs) make_graphs();
+  return {};
+}
+
+// Of a scan whose first rows are looked at by `first` and the others, if there are any, by `rest`;
+// with parameters that stand for those to come.
+void DeviceLane::make_graph(Kernel first, std::optional<Kernel> rest) {
+  ScanArguments arguments{};
+  arguments.stride = 64;
+  Steps steps;
+  steps.fill(keys, 0xff, sizeof(std::uint32_t));
+  steps.launch(first, arguments, 1);
+  steps.launch(Kernel::refine, arguments, 1);
+  if (rest.has_value()) {
+    steps.launch(*rest, arguments, 1);
+    steps.launch(Kernel::refine, arguments, 1);
+  }
+  steps.launch(Kernel::pack, arguments, 1);
+  steps.copy_out(output_host, input, sizeof(QueryState));
+  steps.copy_out(output_host + states_bytes, packed, sizeof(PackedSurvivor));
+  const Result<Driver::Graph> graph = device_->make_graph(steps);
+  if (graph.ok()) graphs_.push_back({steps.form(), *graph});
+}
+
+void DeviceLane::make_graphs() {
+  for (const Kernel all :
+       {Kernel::scan_one, Kernel::scan_few, Kernel::scan_groups, Kernel::scan_bits}) {
+    make_graph(all, std::nullopt);
+    make_graph(all, all);
+  }
+  make_graph(Kernel::scan_one, Kernel::sift_one);
+  make_graph(Kernel::scan_few, Kernel::sift_few);
+}
+
+Driver::Graph DeviceLane::graph_for(std::uint64_t form) const {
+  for (const KeptGraph& kept : graphs_) {
+    if (kept.form == form) return kept.graph;
+  }
+  return nullptr;
+}
+
+void DeviceLane::give_up_graph(std::uint64_t form) {
+  for (KeptGraph& kept : graphs_) {
+    if (kept.form != form) continue;
+    device_->end_graph(kept.graph);
+    kept.graph = nullptr;
+  }
 }
 
 DeviceLane::~DeviceLane() {
   if (stream != nullptr && device_->alive()) static_cast<void>(device_->drain(stream));
+  for (const KeptGraph& kept : graphs_) device_->end_graph(kept.graph);
   device_->release_pinned(output_host);
   device_->release(packed);
   device_->release(survivors);

@@ -1,12 +1,15 @@
 // What one search at a time needs on a GPU: a stream of high priority, memory for its arguments,
-// its survivors and its answer, on both sides. Made when the device is opened, lent by Gpu. One
-// thread at a time. Always holds: sizes never change; a lane that could not be made in full is not
-// made.
+// its survivors and its answer, on both sides,
+// and a graph for each form that its launches have. Made when the device
+// is opened, lent by Gpu. One thread at a time. Always holds: sizes never change; a lane that could
+// not be made in full is not made, but for its graphs, which save time and nothing else.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <vector>
 
 #include "engine/gpu/device.h"
 
@@ -22,6 +25,7 @@ struct DeviceTuning {
   std::uint32_t packed_first = 2'048;               // of them, copied without asking how many
   std::uint32_t seed_rows = 2'048;  // rows looked at before there is a first threshold
   std::uint32_t recheck_every = 0;  // score each so many-th survivor again on the CPU; 0: none
+  bool graphs = true;               // replay a launch as a graph where there is one of its form
   bool always = false;              // use the device also where the CPU would be faster
 };
 
@@ -32,6 +36,11 @@ class DeviceLane {
   ~DeviceLane();
   DeviceLane(const DeviceLane&) = delete;
   DeviceLane& operator=(const DeviceLane&) = delete;
+
+  // The graph of steps of that form; null: they go one by one.
+  [[nodiscard]] Driver::Graph graph_for(std::uint64_t form) const;
+  // It has failed: from now on they go one by one.
+  void give_up_graph(std::uint64_t form);
 
   // Constant once made.
   Driver::Stream stream = nullptr;
@@ -47,6 +56,14 @@ class DeviceLane {
  private:
   explicit DeviceLane(std::shared_ptr<Device> device) : device_(std::move(device)) {}
   [[nodiscard]] Status allocate(const DeviceTuning& tuning);
+  void make_graph(Kernel first, std::optional<Kernel> rest);
+  void make_graphs();
+
+  struct KeptGraph {
+    std::uint64_t form = 0;
+    Driver::Graph graph = nullptr;
+  };
+  std::vector<KeptGraph> graphs_;
   std::shared_ptr<Device> device_;
 };
 

@@ -298,7 +298,7 @@ std::uint32_t DeviceScan::seed_tiles() const {
   return arguments_.block_count * arguments_.tiles_per_block;
 }
 
-Status DeviceScan::launch_scan(std::uint32_t first, std::uint32_t last, bool sift) {
+void DeviceScan::add_scan(std::uint32_t first, std::uint32_t last, bool sift) {
   ScanArguments arguments = arguments_;
   arguments.first_tile = first;
   arguments.last_tile = last;
@@ -309,7 +309,7 @@ Status DeviceScan::launch_scan(std::uint32_t first, std::uint32_t last, bool sif
     const std::uint32_t groups = (queries + kFewQueries - 1) / kFewQueries;
     const std::uint32_t lanes =
         std::clamp((2 * tiles + 3) / 4, 1u, std::max(8 * processors / groups, 1u));
-    return device_.launch(Kernel::scan_bits, arguments, groups * lanes, lane_->stream);
+    return steps_.launch(Kernel::scan_bits, arguments, groups * lanes);
   }
   const Kernel one = sift ? Kernel::sift_one : Kernel::scan_one;
   const Kernel few = sift ? Kernel::sift_few : Kernel::scan_few;
@@ -318,41 +318,64 @@ Status DeviceScan::launch_scan(std::uint32_t first, std::uint32_t last, bool sif
   if ((queries == 1 && fits_one) || (queries <= kFewQueries && fits_few)) {
     // Four warps to a block, half a tile to a warp; eight blocks fill a processor.
     const std::uint32_t blocks = std::clamp((2 * tiles + 3) / 4, 1u, 8 * processors);
-    return device_.launch(queries == 1 && fits_one ? one : few, arguments, blocks, lane_->stream);
+    return steps_.launch(queries == 1 && fits_one ? one : few, arguments, blocks);
   }
   const std::uint32_t groups = (queries + kGroupQueries - 1) / kGroupQueries;
   const std::uint32_t lanes = std::clamp(4 * processors / groups, 1u, tiles);
-  return device_.launch(Kernel::scan_groups, arguments, groups * lanes, lane_->stream);
+  steps_.launch(Kernel::scan_groups, arguments, groups * lanes);
 }
 
-Status DeviceScan::launch_finish(Kernel kernel, bool restart) {
+void DeviceScan::add_finish(Kernel kernel, bool restart) {
   ScanArguments arguments = arguments_;
   arguments.restart = restart ? 1 : 0;
   const std::uint32_t warps = kScanThreads / 32;
-  return device_.launch(kernel, arguments, (arguments.query_count + warps - 1) / warps,
-                        lane_->stream);
+  steps_.launch(kernel, arguments, (arguments.query_count + warps - 1) / warps);
+}
+
+Status DeviceScan::run_step(const Step& step) {
+  switch (step.kind) {
+    case Step::Kind::fill:
+      return device_.fill(step.to, step.byte, step.bytes, lane_->stream);
+    case Step::Kind::launch:
+      return device_.launch(step.kernel, step.arguments, step.blocks, lane_->stream);
+    case Step::Kind::copy_out:
+      return device_.copy_out(step.to, step.from, step.bytes, lane_->stream);
+  }
+  return {};
+}
+
+Status DeviceScan::run_steps() {
+  const std::uint64_t form = steps_.form();
+  if (const Driver::Graph graph = lane_->graph_for(form); graph != nullptr) {
+    const Status replayed = device_.replay(graph, steps_, lane_->stream);
+    if (replayed.ok() || !device_.alive()) return replayed;
+    lane_->give_up_graph(form);
+  }
+  for (const Step& step : steps_.all()) VECSERVE_TRY(run_step(step));
+  return {};
 }
 
 // From empty survivors to packed ones on the host's side.
 Status DeviceScan::launch_all() {
   const std::size_t key_bytes =
       std::size_t{arguments_.capacity} * arguments_.query_count * sizeof(std::uint32_t);
-  VECSERVE_TRY(device_.fill(lane_->keys, 0xff, key_bytes, lane_->stream));
   const std::uint32_t tiles = arguments_.block_count * arguments_.tiles_per_block;
   const std::uint32_t seeds = std::min(seed_tiles(), tiles);
-  if (seeds != 0) VECSERVE_TRY(launch_scan(0, seeds, false));
-  VECSERVE_TRY(launch_finish(Kernel::refine, false));
+  steps_.clear();
+  steps_.fill(lane_->keys, 0xff, key_bytes);
+  if (seeds != 0) add_scan(0, seeds, false);
+  add_finish(Kernel::refine, false);
   if (seeds < tiles) {
-    VECSERVE_TRY(launch_scan(seeds, tiles, batch_->axes != nullptr));
-    VECSERVE_TRY(launch_finish(Kernel::refine, false));
+    add_scan(seeds, tiles, batch_->axes != nullptr);
+    add_finish(Kernel::refine, false);
   }
-  VECSERVE_TRY(launch_finish(Kernel::pack, false));
+  add_finish(Kernel::pack, false);
   const std::size_t states_bytes = arguments_.query_count * sizeof(QueryState) + sizeof(ScanTotals);
-  VECSERVE_TRY(
-      device_.copy_out(lane_->output_host, arguments_.states, states_bytes, lane_->stream));
+  steps_.copy_out(lane_->output_host, arguments_.states, states_bytes);
   const std::uint32_t first = std::min(tuning_.packed_first, tuning_.packed);
-  VECSERVE_TRY(device_.copy_out(lane_->output_host + lane_->states_bytes, lane_->packed,
-                                first * sizeof(PackedSurvivor), lane_->stream));
+  steps_.copy_out(lane_->output_host + lane_->states_bytes, lane_->packed,
+                  first * sizeof(PackedSurvivor));
+  VECSERVE_TRY(run_steps());
   return device_.record(lane_->done, lane_->stream);
 }
 
@@ -387,8 +410,10 @@ Status DeviceScan::finish() {
       again = again || (overflowed_[i] != 0 && batch_->wants[batch_->queries[i]] != 0);
     }
     if (!again || launch == kLaunchesMax) return {};
-    VECSERVE_TRY(checked(launch_finish(Kernel::refine, true)));
-    VECSERVE_TRY(checked(device_.fill(arguments_.totals, 0, sizeof(ScanTotals), lane_->stream)));
+    steps_.clear();
+    add_finish(Kernel::refine, true);
+    steps_.fill(arguments_.totals, 0, sizeof(ScanTotals));
+    VECSERVE_TRY(checked(run_steps()));
     VECSERVE_TRY(checked(launch_all()));
   }
 }

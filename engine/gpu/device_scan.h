@@ -86,9 +86,12 @@ class DeviceScan {
   [[nodiscard]] static std::uint64_t stand_in(const DeviceBatch& batch, std::uint32_t mask,
                                               std::size_t block);
   [[nodiscard]] std::uint32_t seed_tiles() const;
-  [[nodiscard]] Status launch_scan(std::uint32_t first, std::uint32_t last, bool sift);
-  [[nodiscard]] Status launch_finish(Kernel kernel, bool restart);
+  void add_scan(std::uint32_t first, std::uint32_t last, bool sift);
+  void add_finish(Kernel kernel, bool restart);
   [[nodiscard]] Status launch_all();
+  // By the lane's graph where it has one, or step by step.
+  [[nodiscard]] Status run_steps();
+  [[nodiscard]] Status run_step(const Step& step);
   [[nodiscard]] Status read_back();
   [[nodiscard]] Status checked(const Status& status);
 
@@ -97,6 +100,7 @@ class DeviceScan {
   const DeviceBatch* batch_ = nullptr;
   DeviceLane* lane_ = nullptr;
   ScanArguments arguments_{};
+  Steps steps_;
   Layout layout_;
   ScanTotals totals_{};
   std::vector<std::uint32_t> masks_;      // of the request, those that the batch uses

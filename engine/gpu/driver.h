@@ -10,6 +10,7 @@
 #include <string>
 
 #include "engine/gpu/scan_types.h"
+#include "engine/gpu/steps.h"
 
 namespace vecserve::engine::gpu {
 
@@ -31,6 +32,7 @@ class Driver {
  public:
   using Stream = void*;
   using Event = void*;
+  using Graph = void*;
   enum class Priority : std::uint8_t { search, insert };
 
   virtual ~Driver() = default;
@@ -61,6 +63,13 @@ class Driver {
                                         Stream stream) = 0;
   [[nodiscard]] virtual DriverCode launch(Kernel kernel, const ScanArguments& arguments,
                                           std::uint32_t blocks, Stream stream) = 0;
+  // A graph of steps of that form; their addresses are such as will be used, and nothing is done
+  // yet.
+  [[nodiscard]] virtual DriverCode make_graph(const Steps& steps, Graph* graph) = 0;
+  [[nodiscard]] virtual DriverCode end_graph(Graph graph) = 0;
+  // Steps of the graph's form, with these parameters; of a call that fails none was done. One call
+  // at a time for a graph, and always in the same stream.
+  [[nodiscard]] virtual DriverCode replay(Graph graph, const Steps& steps, Stream stream) = 0;
 };
 
 // The first usable device of this machine, or why there is none.

@@ -127,6 +127,8 @@ struct ScanArguments {
   std::uint32_t fine_codes;   // of a sketch's second stripe, a multiple of 16; 0: there is none
   std::uint32_t fine_stride;  // bytes from record to record
   float offset;               // of the distance over the negated product: cosine 1
+
+  bool operator==(const ScanArguments&) const = default;
 };
 
 enum class Kernel : std::uint8_t {

@@ -163,11 +163,44 @@ class EmulatedDriver final : public Driver {
     }
     return queue(stream, [=] { return run(shape, body_of(kernel, seen)); });
   }
+  DriverCode make_graph(const engine::gpu::Steps& steps, Graph* graph) override {
+    const std::lock_guard lock(mutex_);
+    graphs_.push_back(std::make_unique<std::uint64_t>(steps.form()));
+    *graph = graphs_.back().get();
+    return DriverCode::ok;
+  }
+  DriverCode end_graph(Graph graph) override {
+    const std::lock_guard lock(mutex_);
+    const auto ended =
+        std::erase_if(graphs_, [&](const auto& made) { return made.get() == graph; });
+    return ended == 1 ? DriverCode::ok : say(DriverCode::failed, "no such graph");
+  }
+  DriverCode replay(Graph graph, const engine::gpu::Steps& steps, Stream stream) override {
+    if (*static_cast<const std::uint64_t*>(graph) != steps.form()) {
+      return say(DriverCode::failed, "the graph is of another form");
+    }
+    for (const engine::gpu::Step& step : steps.all()) {
+      const DriverCode code = replay_step(step, stream);
+      if (code != DriverCode::ok) return code;
+    }
+    return DriverCode::ok;
+  }
 
  private:
   static DriverCode say(DriverCode code, const std::string& what) {
     last_text = what;
     return code;
+  }
+  DriverCode replay_step(const engine::gpu::Step& step, Stream stream) {
+    switch (step.kind) {
+      case engine::gpu::Step::Kind::fill:
+        return fill(step.to, step.byte, step.bytes, stream);
+      case engine::gpu::Step::Kind::launch:
+        return launch(step.kernel, step.arguments, step.blocks, stream);
+      case engine::gpu::Step::Kind::copy_out:
+        break;
+    }
+    return copy_out(step.to, step.from, step.bytes, stream);
   }
   static DriverCode queue(Stream stream, std::function<std::string()> work) {
     auto& queue = *static_cast<Queue*>(stream);
@@ -196,6 +229,7 @@ class EmulatedDriver final : public Driver {
   std::map<void*, std::unique_ptr<std::byte[]>> pinned_;  // guarded by mutex_
   std::vector<std::unique_ptr<Queue>> queues_;            // guarded by mutex_
   std::vector<std::unique_ptr<Mark>> marks_;              // guarded by mutex_
+  std::vector<std::unique_ptr<std::uint64_t>> graphs_;    // their forms; guarded by mutex_
 };
 
 }  // namespace

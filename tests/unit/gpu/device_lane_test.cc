@@ -37,4 +37,55 @@ TEST_CASE(
   }
 }
 
+std::uint64_t form_of(std::initializer_list<Kernel> kernels) {
+  Steps steps;
+  steps.fill(nullptr, 0xff, 4);
+  for (const Kernel kernel : kernels) steps.launch(kernel, {}, 1);
+  steps.copy_out(nullptr, nullptr, 16);
+  steps.copy_out(nullptr, nullptr, 16);
+  return steps.form();
+}
+
+TEST_CASE("device lane: there is a graph for every kernel, for few rows and for many") {
+  const auto device = std::make_shared<Device>(make_emulated_driver());
+  DeviceTuning tuning = small_gpu().tuning;
+  const auto lane = DeviceLane::make(device, tuning).value();
+  for (const Kernel scan :
+       {Kernel::scan_one, Kernel::scan_few, Kernel::scan_groups, Kernel::scan_bits}) {
+    CHECK(lane->graph_for(form_of({scan, Kernel::refine, Kernel::pack})) != nullptr);
+    const auto two = form_of({scan, Kernel::refine, scan, Kernel::refine, Kernel::pack});
+    CHECK(lane->graph_for(two) != nullptr);
+  }
+  const auto sifted = [](Kernel first, Kernel rest) {
+    return form_of({first, Kernel::refine, rest, Kernel::refine, Kernel::pack});
+  };
+  CHECK(lane->graph_for(sifted(Kernel::scan_one, Kernel::sift_one)) != nullptr);
+  CHECK(lane->graph_for(sifted(Kernel::scan_few, Kernel::sift_few)) != nullptr);
+  CHECK(lane->graph_for(sifted(Kernel::scan_bits, Kernel::sift_few)) == nullptr);
+  CHECK(lane->graph_for(form_of({Kernel::pack})) == nullptr);
+  lane->give_up_graph(sifted(Kernel::scan_one, Kernel::sift_one));
+  CHECK(lane->graph_for(sifted(Kernel::scan_one, Kernel::sift_one)) == nullptr);
+  CHECK(lane->graph_for(sifted(Kernel::scan_few, Kernel::sift_few)) != nullptr);
+  tuning.graphs = false;
+  const auto without = DeviceLane::make(device, tuning).value();
+  CHECK(without->graph_for(form_of({Kernel::scan_one, Kernel::refine, Kernel::pack})) == nullptr);
+}
+
+TEST_CASE("device lane: a graph that cannot be made is missing, and the lane is there") {
+  std::uint64_t calls = 0;
+  // Eight calls make the lane; of the ten graphs the first and the third fail.
+  const auto device = std::make_shared<Device>(make_emulated_driver(), [&](std::uint64_t) {
+    const std::uint64_t call = calls++;
+    return call == 8 ? DriverCode::out_of_memory
+                     : (call == 10 ? DriverCode::failed : DriverCode::ok);
+  });
+  const auto lane = DeviceLane::make(device, small_gpu().tuning);
+  REQUIRE(lane.ok());
+  CHECK(calls == 18);
+  const auto short_form = [](Kernel scan) { return form_of({scan, Kernel::refine, Kernel::pack}); };
+  CHECK((*lane)->graph_for(short_form(Kernel::scan_one)) == nullptr);
+  CHECK((*lane)->graph_for(short_form(Kernel::scan_few)) == nullptr);
+  CHECK((*lane)->graph_for(short_form(Kernel::scan_bits)) != nullptr);
+}
+
 }  // namespace

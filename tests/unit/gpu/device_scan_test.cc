@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstring>
+#include <set>
+#include <tuple>
 
 #include "tests/support/simt/emulated_gpu.h"
 #include "tests/support/simt/on_device.h"
@@ -48,7 +50,9 @@ TEST_CASE("device scan: rows that come nearer and nearer overflow, and are scann
   data.blocks = data.rows.scan_blocks();
   data.bits = data.rows.all_bits();
   data.masks = {make_mask(data.bits)};
-  OnDevice on(data, small_gpu().tuning);
+  DeviceTuning tuning = small_gpu().tuning;
+  tuning.graphs = false;
+  OnDevice on(data, tuning);
   const std::uint64_t before = on.device->calls();
   REQUIRE(on.run().ok());
   CHECK(on.device->calls() - before > 15);  // more than one launch makes
@@ -213,6 +217,105 @@ TEST_CASE("device scan: a batch that a lane cannot hold is refused before anythi
   const std::uint64_t before = on.device->calls();
   CHECK(on.run().code() == StatusCode::resource_exhausted);
   CHECK(on.device->calls() == before);
+}
+
+using Found = std::set<std::tuple<std::uint32_t, std::uint32_t, std::uint32_t>>;
+
+Found rows_of(const OnDevice& on) {
+  Found rows;
+  for (const PackedSurvivor& s : on.scan.survivors()) rows.insert({s.query, s.block, s.position});
+  return rows;
+}
+
+// [no_tsan]: as above.
+TEST_CASE("device scan: a launch is one replay of a graph, and finds what its steps find",
+          "[no_tsan]") {
+  for (const std::uint32_t queries : {1u, 3u, 70u}) {
+    for (const bool sketched : {false, true}) {
+      for (const std::uint32_t rows : {40u, 1'500u}) {  // 40: the first launch sees all of them
+        CAPTURE(queries, sketched, rows);
+        GpuCase data(Metric::l2, 64, rows, 700, queries, 9, true);
+        data.sketch();
+        const auto run = [&](bool graphs) {
+          DeviceTuning tuning = small_gpu().tuning;
+          tuning.graphs = graphs;
+          auto on = std::make_unique<OnDevice>(data, tuning);
+          if (sketched && queries <= kFewQueries && rows > 700) {
+            on->sift(data.planes[0]->axes());
+          }
+          const std::uint64_t before = on->device->calls();
+          REQUIRE(on->run().ok());
+          CHECK(on->device->failure() == "");
+          CHECK(on->has_answers(data, 5));
+          // Arguments, the graph, the record and the wait; sometimes more survivors than expected.
+          const std::uint64_t calls = on->device->calls() - before;
+          const bool more = on->scan.survivors().size() > tuning.packed_first;
+          if (graphs) CHECK(calls == (more ? 7 : 4));
+          if (!graphs) CHECK(calls > 8);
+          REQUIRE(on->run().ok());  // with the parameters of the first time
+          CHECK(on->has_answers(data, 5));
+          return on;
+        };
+        const auto replayed = run(true);
+        const auto stepped = run(false);
+        for (std::size_t q = 0; q < queries; ++q) {
+          CHECK(replayed->scan.overflowed(q) == stepped->scan.overflowed(q));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("device scan: a graph that fails is given up, and its steps go one by one") {
+  for (const DriverCode code : {DriverCode::failed, DriverCode::out_of_memory}) {
+    const GpuCase data(Metric::l2, 64, 900, 400, 1, 9);
+    bool armed = false;
+    std::uint64_t made = 0;
+    OnDevice on(data, small_gpu().tuning, [&](std::uint64_t) {
+      return armed && made++ == 1 ? code : DriverCode::ok;  // the replay, after the arguments
+    });
+    REQUIRE(on.run().ok());
+    const Found found = rows_of(on);
+    const std::uint64_t before = on.device->calls();
+    armed = true;
+    REQUIRE(on.run().ok());
+    CHECK(on.device->calls() - before > 8);
+    CHECK(on.has_answers(data, 5));
+    const std::uint64_t after = on.device->calls();
+    REQUIRE(on.run().ok());
+    CHECK(on.device->calls() - after > 8);  // nor is it tried again
+    CHECK(on.has_answers(data, 5));
+    CHECK(on.device->alive());
+    CHECK_FALSE(found.empty());
+  }
+}
+
+TEST_CASE("device scan: queries and rows change from replay to replay") {
+  const GpuCase data(Metric::dot, 64, 1'200, 400, 4, 9);
+  OnDevice on(data, small_gpu().tuning);
+  const std::vector<std::uint32_t> all = on.queries;
+  for (const std::size_t count : {4u, 2u, 3u, 4u}) {
+    on.batch.queries = std::span(all).first(count);
+    for (std::uint32_t rows : {400u, 130u, 399u}) {
+      CAPTURE(count, rows);
+      for (std::size_t b = 0; b < on.blocks.size(); ++b) on.blocks[b].count = rows;
+      REQUIRE(on.run().ok());
+      for (const PackedSurvivor& s : on.scan.survivors()) {
+        CHECK(s.query < count);
+        CHECK(s.position < rows);
+      }
+      Found best;  // the nearest row of each query among those that are looked at
+      for (std::uint32_t q = 0; q < count; ++q) {
+        const auto truth =
+            oracle_rows(data.rows.shape(), data.blocks, data.masks[0], data.views[q].f32);
+        const auto first = std::find_if(truth.begin(), truth.end(),
+                                        [&](const OracleRow& row) { return row.position < rows; });
+        best.insert({q, first->block, first->position});
+      }
+      const Found found = rows_of(on);
+      CHECK(std::includes(found.begin(), found.end(), best.begin(), best.end()));
+    }
+  }
 }
 
 }  // namespace

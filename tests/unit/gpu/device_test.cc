@@ -65,4 +65,53 @@ TEST_CASE("device: a kernel that touches what is not its own loses the device") 
   CHECK(device.failure().find("outside of what was allocated") != std::string::npos);
 }
 
+TEST_CASE("device: a graph replays steps of its form, with other parameters, and no others") {
+  Device device(make_emulated_driver());
+  const Driver::Stream stream = device.make_stream(Driver::Priority::search).value();
+  auto* const memory = static_cast<std::byte*>(device.allocate(100).value());
+  auto* const host = static_cast<std::byte*>(device.allocate_pinned(100).value());
+  Steps steps;
+  steps.fill(memory, 1, 10);
+  steps.copy_out(host, memory, 10);
+  const Driver::Graph graph = device.make_graph(steps).value();
+  CHECK(host[0] != std::byte{1});  // making it does nothing
+  for (const std::uint8_t byte : {std::uint8_t{1}, std::uint8_t{7}}) {
+    steps.clear();
+    steps.fill(memory, byte, 90);
+    steps.copy_out(host + byte, memory, 80);
+    REQUIRE(device.replay(graph, steps, stream).ok());
+    REQUIRE(device.drain(stream).ok());
+    CHECK(host[byte] == std::byte{byte});
+    CHECK(host[byte + 79] == std::byte{byte});
+  }
+  steps.fill(memory, 9, 1);
+  CHECK(device.replay(graph, steps, stream).code() == StatusCode::unavailable);
+  REQUIRE(device.drain(stream).ok());
+  CHECK(memory[0] == std::byte{7});  // of what fails nothing is done
+  CHECK(device.alive());
+  device.end_graph(graph);
+  device.end_graph(nullptr);
+  device.release(memory);
+  device.release_pinned(host);
+}
+
+TEST_CASE("device: the form of steps is their kinds and kernels, whatever the parameters") {
+  const auto form = [](Kernel first, Kernel second, std::size_t bytes) {
+    Steps steps;
+    steps.fill(nullptr, 3, bytes);
+    steps.launch(first, {}, static_cast<std::uint32_t>(bytes));
+    steps.launch(second, {}, 1);
+    return steps.form();
+  };
+  CHECK(form(Kernel::scan_one, Kernel::pack, 1) == form(Kernel::scan_one, Kernel::pack, 50));
+  CHECK(form(Kernel::scan_one, Kernel::pack, 1) != form(Kernel::pack, Kernel::scan_one, 1));
+  CHECK(form(Kernel::scan_one, Kernel::pack, 1) != form(Kernel::scan_few, Kernel::pack, 1));
+  Steps fill;
+  fill.fill(nullptr, 0, 1);
+  Steps copy;
+  copy.copy_out(nullptr, nullptr, 1);
+  CHECK(fill.form() != copy.form());
+  CHECK(Steps().form() != fill.form());
+}
+
 }  // namespace

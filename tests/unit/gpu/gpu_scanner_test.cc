@@ -41,7 +41,8 @@ void mirror_all(Gpu& gpu, const GpuCase& data) {
   static_cast<void>(gpu.mirror().cover_live(live));
 }
 
-void try_each_call(const GpuCase& data) {
+// Launches as graphs, or step by step.
+void try_each_call(const GpuCase& data, bool graphs) {
   for (const DriverCode code : {DriverCode::failed, DriverCode::lost, DriverCode::out_of_memory}) {
     bool reached = true;
     int from_device = 0;
@@ -49,6 +50,7 @@ void try_each_call(const GpuCase& data) {
       CAPTURE(static_cast<int>(code), at);
       reached = false;
       GpuOptions options = small_gpu();
+      options.tuning.graphs = graphs;
       options.inject = [&](std::uint64_t call) {
         reached = reached || call == at;
         return call == at ? code : DriverCode::ok;
@@ -84,7 +86,7 @@ TEST_CASE("gpu scanner: whichever call fails, in whatever way, the answer is rig
   for (GpuCase* const data : {&many, &few}) {
     for (auto& words : data->bits) words[1] &= 0x0ff0ff0ff0ff0ff0u;
     data->masks = {test::make_mask(data->bits)};
-    try_each_call(*data);
+    for (const bool graphs : {true, false}) try_each_call(*data, graphs);
   }
 }
 
