@@ -37,4 +37,15 @@ void keep_mirror(gpu::Mirror& mirror, const std::vector<std::shared_ptr<Collecti
   static_cast<void>(mirror.cover_live(live));
 }
 
+// What fails here is brought over by the keeper once the block is published.
+MirrorAhead::MirrorAhead(gpu::Mirror* mirror, const RowBlock& fresh,
+                         std::span<const gpu::Mirror::Origin> origins)
+    : mirror_(mirror), serial_(fresh.serial()) {
+  if (mirror_ != nullptr) static_cast<void>(mirror_->rewrite(fresh, origins));
+}
+
+MirrorAhead::~MirrorAhead() {
+  if (mirror_ != nullptr) mirror_->end_rewrite(serial_, published_);
+}
+
 }  // namespace vecserve::engine

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/mirror_keeper.h"
 #include "engine/payload_rows.h"
 
 namespace vecserve::engine {
@@ -60,7 +61,14 @@ std::optional<Run> find_run(const RowSet& rows, std::size_t from, double share,
   return worth(run) ? std::optional<Run>(run) : std::nullopt;
 }
 
-void copy_rows(const BlockView& from, std::span<FieldValue> fields, RowBlock& to) {
+// What takes the place of a run.
+struct Fresh {
+  Blocks blocks;                             // one, or none when all rows are dead
+  std::vector<gpu::Mirror::Origin> origins;  // of its rows
+};
+
+void copy_rows(const BlockView& from, std::span<FieldValue> fields, Fresh& fresh) {
+  RowBlock& to = *fresh.blocks.front();
   for (std::size_t w = 0; w < (std::size_t{from.count} + 63) / 64; ++w) {
     for (std::uint64_t rest = from.live->words[w]; rest != 0; rest &= rest - 1) {
       const auto position =
@@ -70,24 +78,24 @@ void copy_rows(const BlockView& from, std::span<FieldValue> fields, RowBlock& to
       append_payload(to, payload_text(block, position), fields);
       to.append(block.slot(position), block.id(position), block.vector(position),
                 block.expires_at_ms(position));
+      fresh.origins.push_back({block.serial(), position});
     }
   }
 }
 
-// One block, or none when all rows are dead.
-Blocks make_fresh(const CollectionCore& core, const RowSet& rows, const Run& run) {
-  Blocks fresh;
+Fresh make_fresh(const CollectionCore& core, const RowSet& rows, const Run& run) {
+  Fresh fresh;
   std::vector<FieldValue> fields(core.options.fields.size());
   for (std::size_t b = run.first; b < run.last; ++b) {
     const BlockView& view = rows.view(b);
     if (view.live->live == 0) {
       continue;
     }
-    if (fresh.empty()) {
-      fresh.push_back(
+    if (fresh.blocks.empty()) {
+      fresh.blocks.push_back(
           make_payload_block(core.shape, core.options.fields, AlignedBuffer::Use::sparse));
     }
-    copy_rows(view, fields, *fresh.front());
+    copy_rows(view, fields, fresh);
   }
   return fresh;
 }
@@ -108,6 +116,8 @@ Status swap_in(CollectionCore& core, const Blocks& old_blocks, const Blocks& fre
 
 Result<std::uint64_t> rewrite_sparse_blocks(const std::shared_ptr<CollectionCore>& core) {
   const double share = core->runtime->options.rewrite_below_live_share;
+  const OpenedGpu& gpu = core->runtime->gpu;
+  gpu::Mirror* const mirror = gpu.device == nullptr ? nullptr : &gpu.device->mirror();
   std::uint64_t given_back = 0;
   std::size_t from = 0;
   for (;;) {
@@ -122,12 +132,15 @@ Result<std::uint64_t> rewrite_sparse_blocks(const std::shared_ptr<CollectionCore
     for (std::size_t b = run->first; b < run->last; ++b) {
       old_blocks.push_back(rows->view(b).block);
     }
-    const Blocks fresh = make_fresh(*core, *rows, *run);
-    VECSERVE_TRY(
-        core->runtime->committer.exclusively([&] { return swap_in(*core, old_blocks, fresh); }));
+    const Fresh fresh = make_fresh(*core, *rows, *run);
+    std::optional<MirrorAhead> ahead;
+    if (!fresh.blocks.empty()) ahead.emplace(mirror, *fresh.blocks.front(), fresh.origins);
+    VECSERVE_TRY(core->runtime->committer.exclusively(
+        [&] { return swap_in(*core, old_blocks, fresh.blocks); }));
+    if (ahead.has_value()) ahead->published();
     core->tallies.blocks_rewritten.fetch_add(old_blocks.size(), std::memory_order_relaxed);
     given_back += old_blocks.size();
-    from = run->first + fresh.size();
+    from = run->first + fresh.blocks.size();
   }
 }
 

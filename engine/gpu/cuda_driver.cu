@@ -4,12 +4,15 @@
 // without. Always holds: every call that can fail is looked at; nothing here synchronises the whole
 // device.
 #include <cuda_runtime.h>
+#include <thrust/system/cuda/execution_policy.h>
+#include <thrust/system_error.h>
 
 #include <memory>
 #include <new>
 #include <string>
 
 #include "engine/gpu/driver.h"
+#include "engine/gpu/gather.cuh"
 #include "engine/gpu/machine.cuh"
 
 // After the names that they are written against.
@@ -305,6 +308,17 @@ class CudaDriver final : public Driver {
   }
   DriverCode replay(Graph graph, const Steps& steps, Stream stream) override {
     return judge(static_cast<CudaGraph*>(graph)->replay(steps, stream_of(stream)));
+  }
+
+  DriverCode move_rows(const RowMove& move, Stream stream) override {
+    try {
+      gather(thrust::cuda::par_nosync.on(stream_of(stream)), move);
+      return DriverCode::ok;
+    } catch (const thrust::system_error& error) {
+      return judge(static_cast<cudaError_t>(error.code().value()));
+    } catch (const std::bad_alloc&) {
+      return judge(cudaErrorMemoryAllocation);
+    }
   }
 
  private:

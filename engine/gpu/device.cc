@@ -132,4 +132,8 @@ Status Device::replay(Driver::Graph graph, const Steps& steps, Driver::Stream st
   return check("replay", Kind::ordinary, [&] { return driver_->replay(graph, steps, stream); });
 }
 
+Status Device::move_rows(const RowMove& move, Driver::Stream stream) {
+  return check("move rows", Kind::ordinary, [&] { return driver_->move_rows(move, stream); });
+}
+
 }  // namespace vecserve::engine::gpu

@@ -56,6 +56,7 @@ class Device {
   [[nodiscard]] Status launch(Kernel kernel, const ScanArguments& arguments, std::uint32_t blocks,
                               Driver::Stream stream);
   [[nodiscard]] Status replay(Driver::Graph graph, const Steps& steps, Driver::Stream stream);
+  [[nodiscard]] Status move_rows(const RowMove& move, Driver::Stream stream);
 
  private:
   // A wait that fails leaves unknown what the device still writes to: then it is given up.

@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 
+#include "engine/gpu/moved_rows.h"
 #include "engine/gpu/scan_types.h"
 #include "engine/gpu/steps.h"
 
@@ -70,6 +71,8 @@ class Driver {
   // Steps of the graph's form, with these parameters; of a call that fails none was done. One call
   // at a time for a graph, and always in the same stream.
   [[nodiscard]] virtual DriverCode replay(Graph graph, const Steps& steps, Stream stream) = 0;
+  // move.from, what it names and the new place must stay until the stream has come past.
+  [[nodiscard]] virtual DriverCode move_rows(const RowMove& move, Stream stream) = 0;
 };
 
 // The first usable device of this machine, or why there is none.

@@ -90,21 +90,27 @@ MirrorView Mirror::view_of(std::uint64_t serial) const {
   return found == blocks_.end() ? MirrorView() : found->second;
 }
 
-Result<std::shared_ptr<MirrorPage>> Mirror::page_of(const RowBlock& block) {
-  if (const MirrorView view = view_of(block.serial()); view.page != nullptr) {
+Result<std::shared_ptr<MirrorPage>> Mirror::make_page(const RowShape& shape, std::uint32_t room) {
+  const std::size_t codes_bytes = std::size_t{room} * stride(shape);
+  std::unique_ptr<MirrorStretch> stretch =
+      MirrorStretch::take(memory_, std::size_t{room} * row_bytes(shape), false);
+  if (stretch != nullptr) {
+    return std::make_shared<MirrorPage>(std::move(stretch), room, codes_bytes);
+  }
+  const std::lock_guard lock(mutex_);
+  ++refused_;
+  return Status(StatusCode::resource_exhausted, "the GPU's budget has no room for this block");
+}
+
+Result<std::shared_ptr<MirrorPage>> Mirror::page_of(const RowBlock& block, std::uint32_t count) {
+  const MirrorView view = view_of(block.serial());
+  if (view.page != nullptr && view.page->room() >= count) {
     return std::const_pointer_cast<MirrorPage>(view.page);
   }
-  const RowShape& shape = block.shape();
-  const std::size_t codes_bytes = std::size_t{shape.capacity} * stride(shape);
-  const std::size_t bytes = std::size_t{shape.capacity} * row_bytes(shape);
-  std::unique_ptr<MirrorStretch> stretch = MirrorStretch::take(memory_, bytes, false);
+  Result<std::shared_ptr<MirrorPage>> page = make_page(block.shape(), block.shape().capacity);
+  VECSERVE_TRY(page.status());
   const std::lock_guard lock(mutex_);
-  if (stretch == nullptr) {
-    ++refused_;
-    return Status(StatusCode::resource_exhausted, "the GPU's budget has no room for this block");
-  }
-  auto page = std::make_shared<MirrorPage>(std::move(stretch), codes_bytes);
-  blocks_[block.serial()] = {page, nullptr, nullptr};
+  blocks_[block.serial()] = {*page, nullptr, nullptr};
   return page;
 }
 
@@ -121,6 +127,12 @@ Status Mirror::send(std::byte* to, std::size_t bytes, const Put& put) {
     from += count;
   }
   return {};
+}
+
+Status Mirror::send_bytes(std::byte* to, const void* bytes, std::size_t size) {
+  return send(to, size, [&](std::size_t from, std::size_t count, std::byte* out) {
+    std::memcpy(out, static_cast<const std::byte*>(bytes) + from, count);
+  });
 }
 
 Status Mirror::settle(const Status& sent) {
@@ -156,7 +168,7 @@ Status Mirror::cover(const RowBlock& block, std::uint32_t count) {
   if (rows_max == 0) {
     return {StatusCode::resource_exhausted, "a row is longer than a slot of the GPU's ring"};
   }
-  const Result<std::shared_ptr<MirrorPage>> found = page_of(block);
+  const Result<std::shared_ptr<MirrorPage>> found = page_of(block, count);
   VECSERVE_TRY(found.status());
   MirrorPage& page = **found;
   std::uint32_t done = page.covered();
@@ -181,11 +193,9 @@ Status Mirror::send_sketch(const MirrorSketch& sketch) {
                     }));
   const float* const numbers[] = {plane.bases(), plane.lefts(), plane.reaches()};
   for (std::size_t i = 0; i < 3; ++i) {
+    const std::size_t bytes = padded * sizeof(float);
     VECSERVE_TRY(
-        send(sketch.stretch->at(sketch.numbers_at() + i * padded * sizeof(float)),
-             padded * sizeof(float), [&](std::size_t from, std::size_t count, std::byte* out) {
-               std::memcpy(out, reinterpret_cast<const std::byte*>(numbers[i]) + from, count);
-             }));
+        send_bytes(sketch.stretch->at(sketch.numbers_at() + i * bytes), numbers[i], bytes));
   }
   const std::size_t stride = plane.fine_stride();
   if (stride == 0) return {};
@@ -235,10 +245,7 @@ Status Mirror::cover_live(std::span<const Live> blocks) {
       MirrorLive live{MirrorStretch::take(memory_, bytes, true), block.words, block.word_count};
       // What does not fit goes with each search.
       if (live.stretch != nullptr) {
-        status = send(
-            live.stretch->at(0), bytes, [&](std::size_t from, std::size_t count, std::byte* out) {
-              std::memcpy(out, reinterpret_cast<const std::byte*>(live.words.get()) + from, count);
-            });
+        status = send_bytes(live.stretch->at(0), live.words.get(), bytes);
         made = std::make_shared<const MirrorLive>(std::move(live));
       }
     }
@@ -266,9 +273,15 @@ void Mirror::forget(std::uint64_t serial) {
 
 void Mirror::keep_only(std::span<const std::uint64_t> serials) {
   const std::lock_guard lock(mutex_);
+  const auto made_ahead = [this](std::uint64_t serial) {
+    return std::any_of(ahead_.begin(), ahead_.end(),
+                       [&](const Ahead& made) { return made.serial == serial; });
+  };
   std::erase_if(blocks_, [&](const auto& entry) {
-    return !std::binary_search(serials.begin(), serials.end(), entry.first);
+    return !std::binary_search(serials.begin(), serials.end(), entry.first) &&
+           !made_ahead(entry.first);
   });
+  std::erase_if(ahead_, [](const Ahead& made) { return made.published; });
 }
 
 std::shared_ptr<const MirrorPage> Mirror::find(std::uint64_t serial) const {
@@ -300,6 +313,7 @@ MirrorReport Mirror::report() const {
     if (view.live != nullptr) ++report.masked;
   }
   report.refused = refused_;
+  report.moved = moved_;
   return report;
 }
 

@@ -29,6 +29,7 @@ struct MirrorReport {
   std::uint64_t sketched = 0;  // blocks with their sketch
   std::uint64_t masked = 0;    // blocks with live bits
   std::uint64_t refused = 0;   // pages that did not fit
+  std::uint64_t moved = 0;     // rows that came from other pages, ever
 };
 
 class Mirror {
@@ -62,8 +63,20 @@ class Mirror {
     std::uint32_t word_count = 0;  // of them
   };
   [[nodiscard]] Status cover_live(std::span<const Live> blocks);
+  // Makes the page of a block that is to take the place of sparse ones, of exactly its rows, out of
+  // their pages, on the device: origins[i] is where row i is now. Nothing where one of them is not
+  // mirrored, or the page does not fit; the old pages stay as they are. Before the block is
+  // published: it is kept until end_rewrite(). Blocks and fails as cover().
+  struct Origin {
+    std::uint64_t serial = 0;
+    std::uint32_t position = 0;
+  };
+  [[nodiscard]] Status rewrite(const RowBlock& fresh, std::span<const Origin> origins);
+  // Whether or not rewrite() made a page. Published: the next keep_only() may be of somebody who
+  // looked before that and spares it once more. Otherwise it goes.
+  void end_rewrite(std::uint64_t serial, bool published);
   void forget(std::uint64_t serial);
-  // Forgets every block whose serial is not among them (sorted).
+  // Forgets every block whose serial is not among them (sorted), but for what rewrite() made ahead.
   void keep_only(std::span<const std::uint64_t> serials);
   // Null when the block has no page.
   [[nodiscard]] std::shared_ptr<const MirrorPage> find(std::uint64_t serial) const;
@@ -80,12 +93,25 @@ class Mirror {
 
   Mirror(std::shared_ptr<Device> device, std::size_t slot_bytes);
   [[nodiscard]] Status allocate(std::size_t budget_bytes, std::size_t ring_bytes);
-  [[nodiscard]] Result<std::shared_ptr<MirrorPage>> page_of(const RowBlock& block);
+  // With room for `room` rows; not yet the block's.
+  [[nodiscard]] Result<std::shared_ptr<MirrorPage>> make_page(const RowShape& shape,
+                                                              std::uint32_t room);
+  // The block's, with room for so many rows at the least.
+  [[nodiscard]] Result<std::shared_ptr<MirrorPage>> page_of(const RowBlock& block,
+                                                            std::uint32_t count);
+  // Where those rows are, and the pages that keep them there.
+  [[nodiscard]] bool find_rows(std::span<const Origin> origins, const RowShape& shape,
+                               std::vector<MovedRow>& rows,
+                               std::vector<std::shared_ptr<const MirrorPage>>& pinned) const;
+  [[nodiscard]] Status move_rows(const std::vector<MovedRow>& from, const RowShape& shape,
+                                 const MirrorPage& page, const MirrorStretch& list);
   [[nodiscard]] MirrorView view_of(std::uint64_t serial) const;
   // Copies `bytes` to the device, in as many slots as that takes: put(from, count, out) writes
   // them.
   template <typename Put>
   [[nodiscard]] Status send(std::byte* to, std::size_t bytes, const Put& put);
+  // The same of bytes as they are.
+  [[nodiscard]] Status send_bytes(std::byte* to, const void* bytes, std::size_t size);
   [[nodiscard]] Status send_sketch(const MirrorSketch& sketch);
   // After what was sent, whether or not it could be: the ring must be quiet before anybody writes
   // to it again, and on the device before anybody is told of it.
@@ -103,7 +129,13 @@ class Mirror {
   std::mutex cover_mutex_;     // one at a time; before mutex_
   mutable std::mutex mutex_;
   std::unordered_map<std::uint64_t, MirrorView> blocks_;  // all with pages; guarded by mutex_
-  std::uint64_t refused_ = 0;                             // guarded by mutex_
+  struct Ahead {
+    std::uint64_t serial = 0;
+    bool published = false;
+  };
+  std::vector<Ahead> ahead_;   // what rewrite() made; guarded by mutex_
+  std::uint64_t refused_ = 0;  // guarded by mutex_
+  std::uint64_t moved_ = 0;    // guarded by mutex_
 };
 
 }  // namespace vecserve::engine::gpu

@@ -54,8 +54,9 @@ class MirrorStretch {
 
 class MirrorPage {
  public:
-  MirrorPage(std::unique_ptr<MirrorStretch> stretch, std::size_t codes_bytes)
-      : stretch_(std::move(stretch)), codes_bytes_(codes_bytes) {}
+  // `codes_bytes`: of all `room` rows, which the page's numbers stand behind.
+  MirrorPage(std::unique_ptr<MirrorStretch> stretch, std::uint32_t room, std::size_t codes_bytes)
+      : stretch_(std::move(stretch)), room_(room), codes_bytes_(codes_bytes) {}
 
   // Device addresses.
   [[nodiscard]] std::uint8_t* codes() const {
@@ -64,11 +65,13 @@ class MirrorPage {
   [[nodiscard]] DeviceRow* rows() const {
     return reinterpret_cast<DeviceRow*>(stretch_->at(codes_bytes_));
   }
+  [[nodiscard]] std::uint32_t room() const { return room_; }
   [[nodiscard]] std::uint32_t covered() const { return covered_.load(std::memory_order_acquire); }
   void publish(std::uint32_t rows) { covered_.store(rows, std::memory_order_release); }
 
  private:
   const std::unique_ptr<MirrorStretch> stretch_;
+  const std::uint32_t room_;
   const std::size_t codes_bytes_;
   std::atomic<std::uint32_t> covered_{0};
 };

@@ -11,6 +11,7 @@
 #include <mutex>
 #include <vector>
 
+#include "tests/support/simt/host_gather.h"
 #include "tests/support/simt/machine.h"
 #include "tests/support/simt/shadow.h"
 #include "tests/support/simt/simt.h"
@@ -66,6 +67,22 @@ std::function<void()> body_of(Kernel kernel, const ScanArguments& a) {
       return [a] { engine::gpu::pack(a); };
   }
   return {};
+}
+
+// "" or which address of a move is not what it should be.
+std::string touch_rows(const engine::gpu::RowMove& move) {
+  const std::size_t bytes = move.chunks * sizeof(engine::gpu::RowChunk);
+  std::string wrong =
+      DeviceMemory::touch(Access::read, move.from, move.count * sizeof(engine::gpu::MovedRow));
+  for (std::uint32_t r = 0; r < move.count && wrong.empty(); ++r) {
+    const engine::gpu::MovedRow& from = move.from[r];
+    wrong = DeviceMemory::touch(Access::read, from.codes, bytes);
+    if (!wrong.empty() || move.rows == nullptr) continue;
+    wrong = DeviceMemory::touch(Access::read, from.row, sizeof(engine::gpu::DeviceRow));
+  }
+  if (wrong.empty()) wrong = DeviceMemory::touch(Access::write, move.codes, move.count * bytes);
+  if (!wrong.empty() || move.rows == nullptr) return wrong;
+  return DeviceMemory::touch(Access::write, move.rows, move.count * sizeof(engine::gpu::DeviceRow));
 }
 
 class EmulatedDriver final : public Driver {
@@ -184,6 +201,13 @@ class EmulatedDriver final : public Driver {
       if (code != DriverCode::ok) return code;
     }
     return DriverCode::ok;
+  }
+  DriverCode move_rows(const engine::gpu::RowMove& move, Stream stream) override {
+    return queue(stream, [=] {
+      std::string wrong = touch_rows(move);
+      if (wrong.empty()) gather_on_host(move);
+      return wrong;
+    });
   }
 
  private:

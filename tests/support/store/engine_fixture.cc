@@ -58,7 +58,9 @@ DatabaseOptions Engine::quiet() {
   return options;
 }
 
-Engine::Engine(const DatabaseOptions& options, std::uint32_t parts) : options_(options) {
+Engine::Engine(const DatabaseOptions& options, std::uint32_t parts,
+               std::shared_ptr<gpu::Gpu> device)
+    : options_(options), device_(std::move(device)) {
   REQUIRE(reopen(parts).ok());
 }
 
@@ -70,7 +72,8 @@ Status Engine::reopen(std::uint32_t parts) {
   if (database != nullptr) {
     VECSERVE_TRY(database->close());
   }
-  auto next = std::make_shared<Runtime>(options_, **choose_kernels(""), clock);
+  auto next =
+      std::make_shared<Runtime>(options_, **choose_kernels(""), clock, OpenedGpu{device_, {}});
   auto fake = std::make_unique<FakeStore>(contents, parts);
   FakeStore* const opened = fake.get();
   next->store = std::move(fake);

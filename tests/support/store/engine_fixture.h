@@ -40,7 +40,9 @@ class Engine {
   [[nodiscard]] static CollectionOptions plane();
   [[nodiscard]] static DatabaseOptions quiet();  // one thread, nothing in the background
 
-  explicit Engine(const DatabaseOptions& options = quiet(), std::uint32_t parts = 1);
+  // `device`: a GPU to use, with its keeper in the background.
+  explicit Engine(const DatabaseOptions& options = quiet(), std::uint32_t parts = 1,
+                  std::shared_ptr<engine::gpu::Gpu> device = nullptr);
   ~Engine();
 
   // Opens again what the store holds; handles of before stay behind with the old runtime.
@@ -57,6 +59,7 @@ class Engine {
 
  private:
   DatabaseOptions options_;
+  std::shared_ptr<engine::gpu::Gpu> device_;
 };
 
 using CorePtr = std::shared_ptr<engine::CollectionCore>;

@@ -12,6 +12,8 @@
 #include "engine/payload_rows.h"
 #include "engine/rows/row_set.h"
 #include "engine/search.h"
+#include "tests/support/simt/emulated_driver.h"
+#include "tests/support/simt/emulated_gpu.h"
 #include "tests/support/store/engine_fixture.h"
 
 namespace {
@@ -25,7 +27,8 @@ constexpr std::uint64_t kPerBlock = 64;
 
 class Wide {
  public:
-  explicit Wide(double share = 0.5) : engine(options(share)) {
+  explicit Wide(double share = 0.5, std::shared_ptr<gpu::Gpu> device = nullptr)
+      : engine(options(share), 1, std::move(device)) {
     CollectionOptions wide = Engine::plane();
     wide.dim = kDim;
     core = engine.create("wide", wide);
@@ -82,6 +85,7 @@ class Wide {
   static DatabaseOptions options(double share) {
     DatabaseOptions all = Engine::quiet();
     all.rewrite_below_live_share = share;
+    all.planes = Planes::coarse;      // which is what a device has
     all.expire_every_ms = 3'600'000;  // the background thread sleeps through the test
     return all;
   }
@@ -259,6 +263,59 @@ TEST_CASE("rewrite: searches and erasing writers go on beside it", "[engine]") {
   CHECK(wrong == 0);
   wide.check_rows(kRows, [](std::uint64_t id) { return id % 8 == 0; });
   CHECK(wide.engine.database->verify().ok());
+}
+
+// With slots for rows as wide as these.
+gpu::GpuOptions wide_gpu() {
+  gpu::GpuOptions options = simt::small_gpu();
+  options.ring_bytes = std::size_t{1} << 20;
+  return options;
+}
+
+// Mirrored, every row of it.
+void wait_until_mirrored(gpu::Gpu& gpu, std::uint64_t rows) {
+  while (gpu.mirror().report().rows != rows && gpu.device().alive()) std::this_thread::yield();
+}
+
+TEST_CASE("rewrite: on a device rows move there, and their block is mirrored from its first search",
+          "[engine]") {
+  const auto device = simt::open_emulated_gpu(wide_gpu());
+  Wide wide(0.5, device);
+  wide.fill(4 * kPerBlock + 10);
+  wait_until_mirrored(*device, 4 * kPerBlock + 10);
+  wide.erase_where(4 * kPerBlock, [](std::uint64_t id) { return id % 4 != 0; });
+  const auto before = wide.core->snapshot();
+  REQUIRE(rewrite_sparse_blocks(wide.core).value() == 4);
+  const auto rows = wide.core->snapshot();
+  REQUIRE(wide.counts() == std::vector<std::uint32_t>{64, 10});
+  const auto page = device->mirror().find(rows->view(0).block->serial());
+  REQUIRE(page != nullptr);
+  CHECK(page->covered() == 64);
+  CHECK(device->mirror().report().moved == 64);
+  // The old pages go with the next pass, and this one stays.
+  wait_until_mirrored(*device, 74);
+  CHECK(device->mirror().find(before->view(0).block->serial()) == nullptr);
+  CHECK(device->mirror().find(rows->view(0).block->serial()) == page);
+  wide.check_rows(4 * kPerBlock, [](std::uint64_t id) { return id % 4 == 0; });
+  CHECK(device->device().failure() == "");
+}
+
+TEST_CASE("rewrite: where the device fails the rows are joined all the same", "[engine]") {
+  std::atomic<bool> broken{false};
+  gpu::GpuOptions options = wide_gpu();
+  options.inject = [&](std::uint64_t) {
+    return broken ? gpu::DriverCode::failed : gpu::DriverCode::ok;
+  };
+  const auto device = gpu::Gpu::open(simt::make_emulated_driver(), options).value();
+  Wide wide(0.5, device);
+  wide.fill(4 * kPerBlock + 10);
+  wait_until_mirrored(*device, 4 * kPerBlock + 10);
+  wide.erase_where(4 * kPerBlock, [](std::uint64_t id) { return id % 4 != 0; });
+  broken = true;
+  REQUIRE(rewrite_sparse_blocks(wide.core).value() == 4);
+  CHECK(wide.counts() == std::vector<std::uint32_t>{64, 10});
+  CHECK(device->mirror().report().moved == 0);
+  wide.check_rows(4 * kPerBlock, [](std::uint64_t id) { return id % 4 == 0; });
 }
 
 }  // namespace

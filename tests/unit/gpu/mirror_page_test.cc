@@ -33,7 +33,8 @@ TEST_CASE("mirror page: memory is taken once, and given back once") {
     CHECK(all->pool.used() == 1'024 + 256);
   }
   CHECK(all->pool.used() == 0);
-  const MirrorPage page(MirrorStretch::take(all, 2'048, false), 1'024);
+  const MirrorPage page(MirrorStretch::take(all, 2'048, false), 16, 1'024);
+  CHECK(page.room() == 16);
   CHECK(reinterpret_cast<std::byte*>(page.rows()) - reinterpret_cast<std::byte*>(page.codes()) ==
         1'024);
   CHECK(page.covered() == 0);
