@@ -14,6 +14,7 @@
 
 #include "engine/graph_state.h"
 #include "engine/id_index.h"
+#include "engine/mirror_tail.h"
 #include "engine/rows/row_set.h"
 #include "engine/rows/row_shape.h"
 #include "engine/runtime.h"
@@ -71,6 +72,7 @@ class CollectionCore {
 
   // See there for who may touch what.
   mutable GraphState graphs;
+  MirrorTail mirrored;
 
   // -- The background thread only
   // ------------------------------------------------------------------ The axes of the sketches,

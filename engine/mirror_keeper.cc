@@ -7,33 +7,56 @@
 
 namespace vecserve::engine {
 
+namespace {
+
+// A collection as a pass finds it.
+struct Seen {
+  CollectionCore* core = nullptr;
+  std::uint64_t slots = 0;  // that were given out, all of them in `rows`
+  std::shared_ptr<const RowSet> rows;
+};
+
+// Rows and sketches of one collection; their live bits to the others.
+void cover_rows(gpu::Mirror& mirror, const Seen& seen, std::vector<gpu::Mirror::Live>& live) {
+  bool whole = true;
+  for (std::size_t b = 0; b < seen.rows->block_count(); ++b) {
+    const BlockView& view = seen.rows->view(b);
+    if (view.count == 0) continue;
+    // Rows that were loaded get their coarse plane later. What fails here is served by the CPU and
+    // tried again by the next pass.
+    const bool ready = gpu::Mirror::covers(*view.block);
+    whole = ready && mirror.cover(*view.block, view.count).ok() && whole;
+    if (whole) seen.core->mirrored.advance(view.block->slot(view.count - 1) + 1);
+    if (!ready) continue;
+    static_cast<void>(mirror.cover_sketch(view.block->serial(), view.sketch));
+    gpu::LiveWords words;
+    if (view.live->live < view.count) words = {view.live, view.live->words.data()};
+    live.push_back({view.block->serial(), std::move(words), (view.count + 63) / 64});
+  }
+  if (whole) seen.core->mirrored.advance(seen.slots);
+  seen.core->mirrored.end_pass(whole);
+}
+
+}  // namespace
+
 void keep_mirror(gpu::Mirror& mirror, const std::vector<std::shared_ptr<CollectionCore>>& cores) {
-  std::vector<std::shared_ptr<const RowSet>> sets;
+  std::vector<Seen> all;
   std::vector<std::uint64_t> serials;
   for (const auto& core : cores) {
     if (!gpu::Mirror::serves(core->shape)) continue;
     if (core->dropped.load(std::memory_order_acquire)) continue;
-    sets.push_back(core->snapshot());
-    for (std::size_t b = 0; b < sets.back()->block_count(); ++b) {
-      serials.push_back(sets.back()->view(b).block->serial());
+    // Slots first: they trail the rows.
+    const std::uint64_t slots = core->slots.load(std::memory_order_acquire);
+    all.push_back({core.get(), slots, core->snapshot()});
+    const RowSet& rows = *all.back().rows;
+    for (std::size_t b = 0; b < rows.block_count(); ++b) {
+      serials.push_back(rows.view(b).block->serial());
     }
   }
   std::sort(serials.begin(), serials.end());
   mirror.keep_only(serials);
   std::vector<gpu::Mirror::Live> live;
-  for (const auto& rows : sets) {
-    for (std::size_t b = 0; b < rows->block_count(); ++b) {
-      const BlockView& view = rows->view(b);
-      // Rows that were loaded get their coarse plane later.
-      if (view.count == 0 || !gpu::Mirror::covers(*view.block)) continue;
-      // What fails here is served by the CPU and tried again by the next pass.
-      static_cast<void>(mirror.cover(*view.block, view.count));
-      static_cast<void>(mirror.cover_sketch(view.block->serial(), view.sketch));
-      gpu::LiveWords words;
-      if (view.live->live < view.count) words = {view.live, view.live->words.data()};
-      live.push_back({view.block->serial(), std::move(words), (view.count + 63) / 64});
-    }
-  }
+  for (const Seen& seen : all) cover_rows(mirror, seen, live);
   static_cast<void>(mirror.cover_live(live));
 }
 

@@ -229,7 +229,7 @@ void Stage::publish(std::uint64_t sequence) {
     }
   }
   core_.version.fetch_add(1, std::memory_order_acq_rel);
-  core_.slots.store(counters_.next_slot, std::memory_order_relaxed);
+  core_.slots.store(counters_.next_slot, std::memory_order_release);
   core_.tallies.writes.fetch_add(written_, std::memory_order_relaxed);
   core_.tallies.erases.fetch_add(erased_, std::memory_order_relaxed);
 }

@@ -36,6 +36,7 @@ Result<WriteResult> submit(WriteOp& op) {
     return nothing;
   }
   static_cast<void>(op.core->graphs.slow_writer());
+  static_cast<void>(op.core->mirrored.slow_writer(op.core->slots.load(std::memory_order_relaxed)));
   runtime.committer.submit(op);
   if (!op.status.ok()) {
     return op.status;

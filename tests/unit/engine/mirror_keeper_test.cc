@@ -6,12 +6,15 @@
 
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <condition_variable>
+#include <mutex>
 #include <thread>
 
 #include "engine/database_testing.h"
 #include "tests/support/dice.h"
 #include "tests/support/simt/emulated_driver.h"
 #include "tests/support/simt/emulated_gpu.h"
+#include "tests/support/store/engine_fixture.h"
 
 namespace {
 
@@ -212,6 +215,81 @@ TEST_CASE("mirror keeper: blocks of dropped collections go", "[engine]") {
   wait_for_rows(*gpu, 0);
   CHECK(gpu->mirror().report().blocks == 0);
   CHECK(gpu->mirror().report().used_bytes == 0);
+}
+
+// Lets calls of the device through, or holds them.
+class Gate {
+ public:
+  void set(bool open) {
+    {
+      const std::lock_guard lock(mutex_);
+      open_ = open;
+    }
+    changed_.notify_all();
+  }
+  gpu::DriverCode pass() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return open_; });
+    return gpu::DriverCode::ok;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool open_ = true;
+};
+
+DatabaseOptions with_planes() {
+  DatabaseOptions options = Engine::quiet();
+  options.planes = Planes::coarse;
+  return options;
+}
+
+TEST_CASE("mirror keeper: writers are slowed while the device takes no rows, and no search is",
+          "[engine]") {
+  Gate gate;
+  gpu::GpuOptions options = simt::small_gpu();
+  options.inject = [&](std::uint64_t) { return gate.pass(); };
+  const auto device = gpu::Gpu::open(simt::make_emulated_driver(), options).value();
+  Engine engine(with_planes(), 1, device);
+  const CorePtr core = engine.create("rows");
+  std::uint64_t next = 0;
+  const auto add = [&](std::uint64_t count) {
+    fill(core, next, count);
+    next += count;
+  };
+  add(10);
+  while (core->mirrored.watermark() != 10) std::this_thread::yield();
+  add(10);  // the keeper is past its first pass
+  wait_for_rows(*device, 20);
+  REQUIRE(core->mirrored.slowed() == 0);
+  gate.set(false);
+  add(MirrorTail::kTailMax);
+  CHECK(core->mirrored.slowed() == 0);  // one batch may be too much
+  add(1);
+  CHECK(core->mirrored.slowed() == 1);
+  add(1);
+  CHECK(core->mirrored.slowed() == 2);
+  CHECK(fetch(core, next - 1).has_value());
+  gate.set(true);
+  wait_for_rows(*device, next);
+  while (core->mirrored.watermark() != next) std::this_thread::yield();
+  add(1);
+  CHECK(core->mirrored.slowed() == 2);
+}
+
+TEST_CASE("mirror keeper: rows that do not fit slow nobody down", "[engine]") {
+  gpu::GpuOptions options = simt::small_gpu();
+  options.budget_bytes = 4'096;
+  const auto device = gpu::Gpu::open(simt::make_emulated_driver(), options).value();
+  Engine engine(with_planes(), 1, device);
+  const CorePtr core = engine.create("rows");
+  fill(core, 0, 10);
+  while (device->mirror().report().refused < 2) std::this_thread::yield();
+  fill(core, 10, MirrorTail::kTailMax);
+  fill(core, 10 + MirrorTail::kTailMax, 10);
+  CHECK(core->mirrored.slowed() == 0);
+  CHECK(core->mirrored.watermark() == 0);
 }
 
 }  // namespace
