@@ -12,7 +12,9 @@
 //   insert       searches while rows are inserted at a steady rate, against quiet ones just before;
 //                missed: acknowledged rows that the next search did not find
 //   insert_fast  rows per second of one thread that does nothing else, mirrored
-// Without a device it says so and exits with 77.
+//   loopback     end to end through the program vecserve, at half of its capacity; see gpu_loopback
+// Without a device it says so and exits with 77, but for --only loopback, whose server then does
+// without.
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <string>
@@ -21,6 +23,7 @@
 #include "engine/scan/coarse_scanner.h"
 #include "engine/scan/cpu_scanner.h"
 #include "tools/bench/gpu_cases.h"
+#include "tools/bench/gpu_loopback.h"
 
 namespace vecserve::bench {
 namespace {
@@ -37,6 +40,12 @@ struct Flags {
   double seconds = 5.0;
   double insert_rate = 200'000.0;
   std::uint32_t insert_rows = 1'000'000;
+  double loopback_s = 20.0;
+  bool no_graphs = false;
+
+  bool wants(const char* name) const {
+    return only.empty() || std::find(only.begin(), only.end(), name) != only.end();
+  }
 };
 
 void parse(int argc, char** argv, Flags& flags) {
@@ -50,6 +59,7 @@ void parse(int argc, char** argv, Flags& flags) {
   app.add_option("--scans", flags.scans, "scans of one query that are timed");
   app.add_option("--tail-scans", flags.tail_scans, "the same for the tail of one query");
   app.add_option("--seconds", flags.seconds, "of searching beside inserts, and before");
+  app.add_flag("--no-graphs", flags.no_graphs, "launch step by step, to see what graphs save");
   app.add_option("--insert-rate", flags.insert_rate, "rows per second beside searches");
   try {
     app.parse(argc, argv);
@@ -63,6 +73,7 @@ void parse(int argc, char** argv, Flags& flags) {
     flags.seconds = 0.05;
     flags.insert_rate = 20'000.0;
     flags.insert_rows = 2'000;
+    flags.loopback_s = 0.5;
   }
   flags.rows.decaying = flags.data == "decaying";
   flags.rows.seed = flags.common.seed;
@@ -82,12 +93,20 @@ void run(int argc, char** argv) {
   Flags flags;
   parse(argc, argv, flags);
   gpu::OpenedDriver opened = gpu::open_cuda_driver();
+  const bool nothing_else = flags.only == std::vector<std::string>{"loopback"};
   if (opened.driver == nullptr) {
     progress("no GPU: " + opened.why_not);
-    std::exit(77);
+    if (!nothing_else) std::exit(77);
   }
+  Report report("gpu", flags.common);
+  // First, while the memory of the device is free.
+  if (flags.wants("loopback")) {
+    bench_loopback({flags.common, flags.rows.rows, flags.rows.dim, flags.loopback_s}, report);
+  }
+  if (nothing_else) return;
   gpu::GpuOptions options;
   options.tuning.always = true;
+  options.tuning.graphs = !flags.no_graphs;
   const auto gpu = gpu::Gpu::open(std::move(opened.driver), options).value();
   progress(gpu->health() + ": making rows");
   const GpuRows rows(flags.rows);
@@ -96,7 +115,6 @@ void run(int argc, char** argv) {
   WorkerPool pool(1);
   const auto scanner =
       gpu::make_gpu_scanner(gpu, make_coarse_scanner(*choose_kernels("").value(), pool));
-  Report report("gpu", flags.common);
   const GpuBench bench{gpu,
                        *scanner,
                        rows,
@@ -108,20 +126,16 @@ void run(int argc, char** argv) {
                        flags.insert_rows,
                        std::min(100'000u, flags.rows.rows / 10),
                        report};
-  const auto wanted = [&](const char* name) {
-    return flags.only.empty() ||
-           std::find(flags.only.begin(), flags.only.end(), name) != flags.only.end();
-  };
   for (const std::uint32_t batch : {1u, 4u, 64u, 1'024u, 4'096u}) {
-    if (!wanted("exact") || (flags.common.smoke && batch > 64)) continue;
+    if (!flags.wants("exact") || (flags.common.smoke && batch > 64)) continue;
     for (const std::uint32_t k : {10u, 100u}) {
       const bool tail = batch == 1 && k == 10;
       bench_exact(bench, batch, k, tail ? flags.tail_scans : std::max(flags.scans / batch, 20u));
     }
   }
-  if (wanted("filter")) bench_filter(bench);
-  if (wanted("delete")) bench_delete(bench);
-  if (wanted("insert")) bench_insert(bench);
+  if (flags.wants("filter")) bench_filter(bench);
+  if (flags.wants("delete")) bench_delete(bench);
+  if (flags.wants("insert")) bench_insert(bench);
 }
 
 }  // namespace

@@ -22,6 +22,7 @@
 
 #include "tools/batchd/batch_service.h"
 #include "tools/bench/bench_report.h"
+#include "tools/bench/daemon_load.h"
 #include "tools/bench/service_process.h"
 #include "tools/loadgen/client_target.h"
 #include "tools/loadgen/run_load.h"
@@ -54,40 +55,6 @@ constexpr std::uint64_t kNs = 1'000'000'000;
 constexpr std::uint64_t kWindowNs = 20'000'000;  // of recovery
 constexpr std::uint64_t kRecoveryLookNs = 2 * kNs;
 constexpr std::size_t kCalmWindows = 5;
-
-// Tries until the server is up, 20 s at most.
-std::unique_ptr<ClientTarget> reach(const ClientTargetOptions& options, ServiceProcess& service) {
-  for (int attempt = 0; attempt < 200; ++attempt) {
-    auto target = ClientTarget::connect(options);
-    if (target.ok()) return std::move(target).value();
-    require(service.running(), "the server ended; see " + service.error_file());
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
-  }
-  require(false, "the server does not come up; see " + service.error_file());
-  return nullptr;
-}
-
-LoadRun run_or_fail(const LoadPlan& plan, Target& target,
-                    const std::function<void(const LiveState&)>& live) {
-  Result<LoadRun> run = run_load(plan, target, live);
-  require(run.ok(), run.status().to_string());
-  return std::move(run).value();
-}
-
-// The best of three short runs: what others do on the host can only make it less.
-double capacity_of(const Settings& settings, Target& target) {
-  LoadPlan plan;
-  plan.closed_users = settings.users;
-  plan.schedule.duration_s = settings.common.smoke ? 0.5 : 3.0;
-  plan.warm_up_s = plan.schedule.duration_s / 3;
-  plan.sender.spin_ns = 10'000;
-  double best = 0.0;
-  for (int round = 0; round < 3; ++round) {
-    best = std::max(best, run_or_fail(plan, target, {}).report.summary.goodput);
-  }
-  require(best > 0.0, "the server answered nothing in a closed loop");
-  return best;
-}
 
 // Calm, overload, calm, as one plan.
 LoadPlan three_phases(const Settings& settings, double capacity) {
@@ -266,9 +233,10 @@ void bench_vecserve(const Settings& settings, const BenchFolder& folder, Report&
   });
   require(prepared.ok(), prepared.to_string());
   measure(
-      settings, "vecserve", capacity_of(settings, *target), settings.target_ms * 1e3,
-      settings.timeout_ms * 1e3, *target, [&] { return service.resident_mib(); },
-      [&] { return capacity_of(settings, *target); }, report);
+      settings, "vecserve", capacity_of(*target, settings.users, settings.common.smoke),
+      settings.target_ms * 1e3, settings.timeout_ms * 1e3, *target,
+      [&] { return service.resident_mib(); },
+      [&] { return capacity_of(*target, settings.users, settings.common.smoke); }, report);
   require(service.running(), "the server ended; see " + service.error_file());
 }
 

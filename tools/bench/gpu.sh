@@ -105,7 +105,7 @@ stage_time() {
         --json - >>"$lines"
     fi
   done <<'SHAPES'
-1000000 768 unit exact,filter,delete
+1000000 768 unit loopback,exact,filter,delete
 1000000 768 decaying exact,filter
 1000000 128 unit exact,filter,delete,insert
 10000000 128 unit exact,filter

@@ -143,7 +143,10 @@ def goals(exact, lines, bandwidth):
     yield ("a filter that keeps 1%, over none", "<= 1", most(c["ratio"] for c in others("filter")))
     yield ("share certified at once", "1.0",
            least(c["certified"] for c in exact))
-    yield ("end to end on loopback, p50 and p99.9", "<= 0.5, 2 ms", None)
+    # On the device, or it is another figure; a tree without the store has none.
+    served = [c for c in others("loopback") if c.get("backend", "").startswith("gpu")]
+    yield ("end to end on loopback, p50, us", "<= 500", most(c["p50_us"] for c in served))
+    yield ("end to end on loopback, p99.9, us", "<= 2000", most(c["p999_us"] for c in served))
 
 
 def main():

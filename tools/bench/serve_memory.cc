@@ -4,48 +4,25 @@
 // reading.
 #include <array>
 
+#include "tools/bench/daemon_load.h"
 #include "tools/bench/serve_cases.h"
-#include "tools/bench/service_process.h"
-#include "tools/loadgen/client_target.h"
-#include "tools/loadgen/run_load.h"
 
 namespace vecserve::bench {
 
 namespace {
 
-using loadgen::ClientTarget;
 using loadgen::LoadPlan;
 using loadgen::LoadRun;
 
 constexpr std::uint64_t kRows = 100'000;
 constexpr std::uint32_t kDim = 256;
-constexpr int kTries = 200;  // to reach the server, a tenth of a second apart
 
-std::unique_ptr<ClientTarget> reach(const loadgen::ClientTargetOptions& options,
-                                    ServiceProcess& service) {
-  for (int i = 0; i < kTries; ++i) {
-    auto target = ClientTarget::connect(options);
-    if (target.ok()) return std::move(target).value();
-    require(service.running(), "the server ended; see " + service.error_file());
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
-  }
-  require(false, "the server does not come up; see " + service.error_file());
-  return nullptr;
-}
-
-LoadRun run(const LoadPlan& plan, loadgen::Target& target,
-            const std::function<void(const loadgen::LiveState&)>& live) {
-  Result<LoadRun> done = loadgen::run_load(plan, target, live);
-  require(done.ok(), done.status().to_string());
-  return std::move(done).value();
-}
-
-double capacity_of(const ServeSettings& settings, loadgen::Target& target) {
+double closed_loop(const ServeSettings& settings, loadgen::Target& target) {
   LoadPlan plan;
   plan.closed_users = 2 * settings.crowd;
   plan.schedule.duration_s = settings.common.smoke ? 0.5 : 3.0;
   plan.warm_up_s = plan.schedule.duration_s / 3;
-  const double capacity = run(plan, target, {}).report.summary.goodput;
+  const double capacity = run_or_fail(plan, target, {}).report.summary.goodput;
   require(capacity > 0.0, "the server answered nothing in a closed loop");
   return capacity;
 }
@@ -71,14 +48,14 @@ void measure_memory(const ServeSettings& settings) {
   const Status prepared = target->prepare([](std::uint64_t) {});
   require(prepared.ok(), prepared.to_string());
   const double before = service.resident_mib();
-  const double capacity = capacity_of(settings, *target);
+  const double capacity = closed_loop(settings, *target);
   progress("memory: capacity " + std::to_string(capacity) + " a second");
   double most = service.resident_mib();
   LoadPlan plan;
   plan.schedule.rate = capacity * settings.factor;
   plan.schedule.duration_s = settings.overload_s;
   plan.schedule.seed = settings.common.seed;
-  const LoadRun over = run(plan, *target, [&](const loadgen::LiveState&) {
+  const LoadRun over = run_or_fail(plan, *target, [&](const loadgen::LiveState&) {
     most = std::max(most, service.resident_mib());
   });
   require(service.running(), "the server ended; see " + service.error_file());
