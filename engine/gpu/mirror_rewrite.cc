@@ -62,8 +62,9 @@ Status Mirror::rewrite(const RowBlock& fresh, std::span<const Origin> origins) {
   VECSERVE_TRY(settle(move_rows(from, shape, **page, *list)));
   (*page)->publish(fresh.size());
   const std::lock_guard shared(mutex_);
-  ahead_.push_back({fresh.serial(), false});
+  ahead_.reserve(ahead_.size() + 1);  // so that a block is never there without
   blocks_[fresh.serial()] = {*page, nullptr, nullptr};
+  ahead_.push_back({fresh.serial(), false});
   moved_ += from.size();
   return {};
 }

@@ -89,6 +89,57 @@ void check_answers(gpu::Gpu& gpu, Scanner& scanner, const Extent& extent) {
   }
 }
 
+// A search is one replay of a graph, and stays one: arguments, graph, record and wait.
+void check_replays(gpu::Gpu& gpu, Scanner& scanner) {
+  for (const std::uint32_t queries : {1u, 4u, 70u}) {
+    CAPTURE(queries);
+    const GpuCase data(Metric::l2, 64, 900, 300, queries, 5);
+    mirror_all(gpu.mirror(), data);
+    ScanResult result;
+    for (int time = 0; time < 3; ++time) {
+      const std::uint64_t before = gpu.device().calls();
+      REQUIRE(scanner.scan(data.request(), result).ok());
+      REQUIRE(result.backend.empty());
+      REQUIRE(data.wrong(result) == "");
+      std::size_t found = 0;
+      for (const QueryCandidates& candidates : result.queries) found += candidates.list.size();
+      REQUIRE(found < gpu.tuning().packed_first);
+      CHECK(gpu.device().calls() - before == 4);
+    }
+    gpu.mirror().keep_only({});
+  }
+}
+
+// Rows that were moved on the device are the rows of their block.
+void check_moves(gpu::Gpu& gpu, Scanner& scanner) {
+  for (const Metric metric : {Metric::l2, Metric::cosine}) {
+    GpuCase data(metric, 100, 900, 300, 3, 6);
+    mirror_all(gpu.mirror(), data);
+    RowBlock fresh(data.rows.shape());
+    std::vector<gpu::Mirror::Origin> origins;
+    for (const ScanBlock& view : data.blocks) {
+      for (std::uint32_t r = 1; r < view.count; r += 3) {
+        fresh.append(fresh.size(), view.block->id(r), view.block->vector(r), 0);
+        origins.push_back({view.block->serial(), r});
+      }
+    }
+    REQUIRE(gpu.mirror().rewrite(fresh, origins).ok());
+    gpu.mirror().end_rewrite(fresh.serial(), true);
+    data.blocks = {ScanBlock{&fresh, fresh.size()}};
+    data.bits = {std::vector<std::uint64_t>((fresh.size() + 63) / 64, ~std::uint64_t{0})};
+    data.bits[0].back() >>= (64 - fresh.size() % 64) % 64;
+    data.masks = {make_mask(data.bits)};
+    ScanResult result;
+    REQUIRE(scanner.scan(data.request(), result).ok());
+    CHECK(gpu.device().failure() == "");
+    CHECK(result.backend.empty());
+    CHECK(result.counts.coarse == 3 * std::uint64_t{fresh.size()});
+    CHECK(data.wrong(result) == "");
+    gpu.mirror().keep_only({});
+    gpu.mirror().keep_only({});
+  }
+}
+
 TEST_CASE("scanner gpu: a real device proposes what the oracle answers", "[scanner][gpu]") {
   gpu::OpenedDriver opened = gpu::open_cuda_driver();
   if (opened.driver == nullptr) return skip_case("no GPU: " + opened.why_not);
@@ -99,6 +150,8 @@ TEST_CASE("scanner gpu: a real device proposes what the oracle answers", "[scann
   const auto scanner =
       gpu::make_gpu_scanner(gpu, make_coarse_scanner(*choose_kernels("").value(), pool));
   check_answers(*gpu, *scanner, {5'000, {17, 128, 768}, {1, 3, 64, 300}});
+  check_replays(*gpu, *scanner);
+  check_moves(*gpu, *scanner);
 }
 
 // So that the case above does not wait for a device to be right.
@@ -108,6 +161,8 @@ TEST_CASE("scanner gpu: the emulated device does, a little of it", "[scanner][gp
   const auto scanner =
       gpu::make_gpu_scanner(gpu, make_coarse_scanner(*choose_kernels("").value(), pool));
   check_answers(*gpu, *scanner, {400, {17, 128}, {1, 3, 65}});
+  check_replays(*gpu, *scanner);
+  check_moves(*gpu, *scanner);
 }
 
 // A kernel that reads where nothing is, and a batch after it.

@@ -3,6 +3,7 @@
 // tests. Test thread only. Always holds: device memory is read back byte by byte.
 #include "engine/gpu/mirror.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstring>
 
@@ -115,9 +116,13 @@ MirrorView view_of(const Mirror& mirror, const RowBlock& block) {
   return views[0];
 }
 
+// 90: 16 axes, in stripes alone; 200: 48, with a fine record for each row.
 TEST_CASE("mirror: a sketch comes over whole, another one takes its place, and it can go") {
-  GpuCase data(Metric::dot, 90, 700, 333, 0, 6, true);
+  const std::uint32_t dim = GENERATE(90u, 200u);
+  CAPTURE(dim);
+  GpuCase data(Metric::dot, dim, 700, 333, 0, 6, true);
   data.sketch();
+  CHECK((data.planes[0]->fine_stride() != 0) == (dim == 200));
   const RowBlock& block = *data.blocks[0].block;
   // A ring of 1 KiB slots: records and stripes are cut in their middle.
   const auto mirror = Mirror::make(device(), std::size_t{8} << 20, std::size_t{4} << 10).value();
@@ -192,6 +197,57 @@ TEST_CASE("mirror: live bits of many blocks, each version where its searches sti
   CHECK(mirror->report().used_bytes == pages + data.blocks.size() * 256);
   mirror->keep_only({});
   CHECK(mirror->report().used_bytes == 0);
+}
+
+TEST_CASE("mirror: bits of more rows take the place of fewer, though they are the same words") {
+  GpuCase data(Metric::l2, 32, 300, 200, 0, 6);
+  const auto mirror = Mirror::make(device(), std::size_t{8} << 20, std::size_t{64} << 10).value();
+  const RowBlock& block = *data.blocks[0].block;
+  REQUIRE(mirror->cover(block, 200).ok());
+  const auto owned = std::make_shared<std::vector<std::uint64_t>>(4, 0x1234u);
+  for (const std::uint32_t words : {2u, 4u, 3u}) {
+    CAPTURE(words);
+    const Mirror::Live live[] = {{block.serial(), LiveWords(owned, owned->data()), words}};
+    REQUIRE(mirror->cover_live(live).ok());
+    const MirrorView view = view_of(*mirror, block);
+    REQUIRE(view.live != nullptr);
+    CHECK(view.live->word_count == (words == 2 ? 2u : 4u));  // never fewer again
+    CHECK(view.live->on_device()[view.live->word_count - 1] == 0x1234u);
+  }
+}
+
+TEST_CASE("mirror: whichever call fails, no block has live bits that did not come over") {
+  GpuCase data(Metric::l2, 32, 500, 170, 0, 6);
+  bool reached = true;
+  int refused = 0;
+  for (std::uint64_t at = 0; reached; ++at) {
+    CAPTURE(at);
+    bool armed = false;
+    std::uint64_t made = 0;
+    reached = false;
+    const auto shared = device([&](std::uint64_t) {
+      const bool now = armed && made++ == at;
+      reached = reached || now;
+      return now ? DriverCode::failed : DriverCode::ok;
+    });
+    const auto mirror = Mirror::make(shared, std::size_t{8} << 20, std::size_t{64} << 10).value();
+    std::vector<Mirror::Live> live;
+    for (std::size_t b = 0; b < data.blocks.size(); ++b) {
+      REQUIRE(mirror->cover(*data.blocks[b].block, 100).ok());
+      const auto owned = std::make_shared<std::vector<std::uint64_t>>(3, 0x1111u * (b + 1));
+      live.push_back({data.blocks[b].block->serial(), LiveWords(owned, owned->data()), 3});
+    }
+    armed = true;
+    refused += mirror->cover_live(live).ok() ? 0 : 1;
+    for (std::size_t b = 0; b < data.blocks.size(); ++b) {
+      const MirrorView view = view_of(*mirror, *data.blocks[b].block);
+      if (view.live == nullptr) continue;
+      const std::uint64_t* const words = view.live->on_device();
+      CHECK(std::all_of(words, words + 3, [&](auto word) { return word == 0x1111u * (b + 1); }));
+    }
+    REQUIRE(at < 100);
+  }
+  CHECK(refused >= 9);  // three calls for each of three blocks
 }
 
 TEST_CASE("mirror: rows of bits come over as they are, rows without bits or codes do not") {
