@@ -4,7 +4,9 @@
 #include "engine/gpu/device_scan.h"
 
 #include <algorithm>
+#include <bit>
 #include <catch2/catch.hpp>
+#include <cmath>
 #include <cstring>
 #include <set>
 #include <tuple>
@@ -56,7 +58,10 @@ TEST_CASE("device scan: rows that come nearer and nearer overflow, and are scann
   const std::uint64_t before = on.device->calls();
   REQUIRE(on.run().ok());
   CHECK(on.device->calls() - before > 15);  // more than one launch makes
-  if (!on.scan.overflowed(0)) CHECK(on.has_answers(data, 5));
+  // The third has room for all that the thresholds of the others let pass, and nothing of theirs.
+  CHECK_FALSE(on.scan.overflowed(0));
+  CHECK(on.has_answers(data, 5));
+  for (const PackedSurvivor& survivor : on.scan.survivors()) CHECK(survivor.position > 2'900);
 }
 
 TEST_CASE("device scan: rows that tie at the threshold all come, where their bounds are tightest") {
@@ -105,6 +110,14 @@ TEST_CASE(
   small.wants[0] = 0;
   REQUIRE(small.run().ok());
   CHECK(small.scan.overflowed(0));
+  // Or there is no room on the way to the host.
+  DeviceTuning narrow = small_gpu().tuning;
+  narrow.packed = 128;
+  OnDevice packed(data, narrow);
+  packed.wants[0] = 0;
+  REQUIRE(packed.run().ok());
+  CHECK(packed.scan.overflowed(0));
+  CHECK(packed.scan.survivors().size() == 128);
 }
 
 using Bits = std::vector<std::vector<std::uint64_t>>;
@@ -194,6 +207,35 @@ TEST_CASE("device scan: live bits that the device has are used there, and others
   for (Mirror::Live& block : live) block.words = nullptr;
   REQUIRE(on.mirror->cover_live(live).ok());
   CHECK(on.mirror->report().masked == 0);
+}
+
+TEST_CASE("device scan: live bits of fewer rows than are mirrored are of no use") {
+  GpuCase data(Metric::l2, 64, 700, 700, 1, 5);
+  const auto bits = thin_out(data, 1, 2);
+  OnDevice on(data, small_gpu().tuning);
+  const ScanBlock& block = data.blocks[0];
+  const LiveWords words(std::shared_ptr<const void>(), data.masks[0].words[0]);
+  for (const std::uint32_t count : {2u, 10u, 11u}) {  // of 11 words
+    CAPTURE(count);
+    const Mirror::Live live[] = {{block.block->serial(), words, count}};
+    REQUIRE(on.mirror->cover_live(live).ok());
+    on.pin();
+    REQUIRE(on.blocks[0].live->word_count == count);
+    REQUIRE(on.run().ok());
+    CHECK(on.device->failure() == "");
+    CHECK(on.has_answers(data, 5));
+  }
+}
+
+TEST_CASE("device scan: a limit between two floats becomes the one above it") {
+  GpuCase data(Metric::l2, 32, 300, 0, 1, 5);
+  data.views[0].limit = 1.0 + 1e-9;  // nearer to 1 than to any other float
+  OnDevice on(data, small_gpu().tuning);
+  on.wants[0] = 0;  // so that the threshold stays at the limit
+  REQUIRE(on.run().ok());
+  const auto* const states = reinterpret_cast<const QueryState*>(on.lane->output_host);
+  const float threshold = std::bit_cast<float>(states[0].threshold ^ 0x80000000u);
+  CHECK(threshold == std::nextafter(1.0f, 2.0f));
 }
 
 TEST_CASE("device scan: masks that a lane cannot hold together do not fit") {
@@ -288,6 +330,23 @@ TEST_CASE("device scan: a graph that fails is given up, and its steps go one by 
     CHECK(on.device->alive());
     CHECK_FALSE(found.empty());
   }
+}
+
+TEST_CASE("device scan: after an error nothing is left in the stream") {
+  const GpuCase data(Metric::l2, 64, 300, 0, 1, 9);
+  DeviceTuning tuning = small_gpu().tuning;
+  tuning.graphs = false;
+  bool armed = false;
+  std::uint64_t made = 0;
+  OnDevice on(data, tuning, [&](std::uint64_t) {
+    return armed && made++ == 2 ? DriverCode::failed : DriverCode::ok;  // the first launch
+  });
+  armed = true;
+  REQUIRE_FALSE(on.run().ok());
+  const std::byte there = on.lane->input[0];
+  on.lane->input_host[0] = ~there;  // what a copy that still waited would bring over
+  REQUIRE(on.device->drain(on.lane->stream).ok());
+  CHECK(on.lane->input[0] == there);
 }
 
 TEST_CASE("device scan: queries and rows change from replay to replay") {

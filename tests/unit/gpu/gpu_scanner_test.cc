@@ -184,6 +184,24 @@ TEST_CASE("gpu scanner: masks that a lane cannot hold together go one after anot
   CHECK(data.wrong(result) == "");
 }
 
+TEST_CASE("gpu scanner: rows that died in a block that is mirrored in part stay out of answers") {
+  // As many rows are eligible as are mirrored, and more; which of them is what counts.
+  for (const std::uint32_t mirrored : {100u, 128u, 130u}) {
+    CAPTURE(mirrored);
+    GpuCase data(Metric::l2, 32, 400, 400, 2, 7);
+    data.bits[0][1] &= 0xffffffff0000000fu;  // rows 68 to 95
+    data.masks = {test::make_mask(data.bits)};
+    const auto gpu = open_emulated_gpu();
+    REQUIRE(gpu->mirror().cover(*data.blocks[0].block, mirrored).ok());
+    const auto scanner = make_gpu_scanner(gpu, cpu_scanner());
+    ScanResult result;
+    REQUIRE(scanner->scan(data.request(), result).ok());
+    CHECK(gpu->device().failure() == "");
+    CHECK(result.backend.empty());
+    CHECK(data.wrong(result) == "");
+  }
+}
+
 // Rows of bits in some blocks, one query in two among them, masks of all rows and of few.
 struct BitCase {
   BitCase(std::uint32_t dim, std::uint32_t query_count, std::uint64_t seed)
