@@ -20,6 +20,8 @@ constexpr std::uint64_t kQueriesMin = 256;
 constexpr std::uint32_t kRowsAsked = 256;
 // Beyond this a wider beam finds nothing more.
 constexpr double kEnough = 0.9995;
+// Of one step: the exact scan and all beams take a few milliseconds for each.
+constexpr std::size_t kAtOnce = 8;
 // Measured again when there are so many times the queries or the nodes.
 constexpr std::uint64_t kAgainQueries = 64;
 constexpr double kAgainNodes = 1.3;
@@ -55,49 +57,82 @@ Vectors some_rows(const CollectionCore& core) {
   return asked;
 }
 
-double recall_between(const SearchResult& exact, const SearchResult& found) {
+// Of the exact neighbours, those that were found or are as near.
+std::uint64_t right_of(const SearchResult& exact, const SearchResult& found) {
   std::uint64_t right = 0;
-  std::uint64_t all = 0;
   for (std::size_t q = 0; q < exact.query_count(); ++q) {
     const auto wanted = exact.of(q);
     if (wanted.empty()) continue;
-    all += wanted.size();
     for (const Neighbor& neighbor : found.of(q)) {
       right += neighbor.distance <= wanted.back().distance ? 1U : 0U;
     }
   }
-  return all == 0 ? 1.0 : static_cast<double>(right) / static_cast<double>(all);
+  return right;
 }
 
 }  // namespace
 
+EffortMeasure::EffortMeasure(const CollectionCore& core)
+    : seen_(core.graphs.queries.seen()),
+      from_queries_(seen_ >= kQueriesMin),
+      queries_(from_queries_ ? core.graphs.queries.all() : some_rows(core)),
+      right_(std::size(kBeams), 0) {}
+
+Status EffortMeasure::step(const CollectionCore& core, const std::function<bool()>& stopping) {
+  const std::size_t count = std::min(kAtOnce, queries_.size() - next_);
+  const auto first = queries_.begin() + static_cast<std::ptrdiff_t>(next_);
+  const std::vector<Query> asked(first, first + static_cast<std::ptrdiff_t>(count));
+  SearchOptions options;
+  // A row that is asked for finds itself: the others are what is measured.
+  options.k = kMeasuredK + (from_queries_ ? 0U : 1U);
+  SearchResult exact;
+  VECSERVE_TRY(search_for_measure(core, asked, options, exact));
+  const std::uint64_t wanted = wanted_ + exact.neighbors.size();
+  std::vector<std::uint64_t> right = right_;
+  SearchResult found;
+  for (std::size_t b = 0; b < right.size(); ++b) {
+    if (stopping()) return {};
+    options.ef = kBeams[b] + options.k - kMeasuredK;
+    VECSERVE_TRY(search_for_measure(core, asked, options, found));
+    right[b] += right_of(exact, found);
+    if (static_cast<double>(right[b]) >= kEnough * static_cast<double>(wanted)) {
+      right.resize(b + 1);
+    }
+  }
+  right_.swap(right);
+  wanted_ = wanted;
+  next_ += count;
+  return {};
+}
+
+std::vector<EffortPoint> EffortMeasure::points() const {
+  std::vector<EffortPoint> points;
+  double before = 0.0;
+  for (std::size_t b = 0; b < right_.size(); ++b) {
+    const double share =
+        wanted_ == 0 ? 1.0 : static_cast<double>(right_[b]) / static_cast<double>(wanted_);
+    before = std::max(before, share);
+    points.push_back({kBeams[b], before});
+  }
+  return points;
+}
+
 Result<bool> keep_effort(CollectionCore& core, const Graph& graph,
                          const std::function<bool()>& stopping) {
   GraphState& state = core.graphs;
-  if (!due(state, graph)) return false;
-  const std::uint64_t seen = state.queries.seen();
-  const bool from_queries = seen >= kQueriesMin;
-  const Vectors vectors = from_queries ? state.queries.all() : some_rows(core);
-  const std::vector<Query> queries(vectors.begin(), vectors.end());
-  SearchOptions options;
-  // A row that is asked for finds itself: the others are what is measured.
-  options.k = kMeasuredK + (from_queries ? 0U : 1U);
-  SearchResult exact;
-  VECSERVE_TRY(search_for_measure(core, queries, options, exact));
-  std::vector<EffortPoint> points;
-  SearchResult found;
-  for (const std::uint32_t ef : kBeams) {
-    if (stopping()) return false;
-    options.ef = ef + options.k - kMeasuredK;
-    VECSERVE_TRY(search_for_measure(core, queries, options, found));
-    const double before = points.empty() ? 0.0 : points.back().recall;
-    points.push_back({ef, std::max(before, recall_between(exact, found))});
-    if (points.back().recall >= kEnough) break;
+  GraphState::Keeping& keeping = state.keeping;
+  if (keeping.measuring == nullptr) {
+    if (!due(state, graph)) return false;
+    keeping.measuring = std::make_shared<EffortMeasure>(core);
   }
-  state.set_effort(std::make_shared<const EffortCurve>(std::move(points)));
-  state.keeping.measured_at = seen;
-  state.keeping.measured_nodes = graph.live();
-  state.keeping.from_queries = from_queries;
+  EffortMeasure& measuring = *keeping.measuring;
+  if (!measuring.done()) VECSERVE_TRY(measuring.step(core, stopping));
+  if (!measuring.done()) return !stopping();
+  state.set_effort(std::make_shared<const EffortCurve>(measuring.points()));
+  keeping.measured_at = measuring.seen();
+  keeping.measured_nodes = graph.live();
+  keeping.from_queries = measuring.from_queries();
+  keeping.measuring = nullptr;
   return true;
 }
 

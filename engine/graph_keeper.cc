@@ -314,7 +314,7 @@ class Pass {
     keeping_.entries->changed(due.size());
     keeping_.entries->spread_if_due(rows_from(*rows_, to) == 0);
     graph_->watermark.store(to, std::memory_order_release);
-    state_.set_tail(rows_from(*rows_, to));
+    state_.set_tail(rows_from(*core_.snapshot(), to));
     return true;
   }
 

@@ -92,6 +92,7 @@ std::shared_ptr<const EffortCurve> GraphState::effort() const {
 void GraphState::set_graph(std::shared_ptr<Graph> graph) {
   const std::lock_guard lock(mutex_);
   graph_.swap(graph);
+  kept_.store(graph_ != nullptr, std::memory_order_relaxed);
   tail_.store(0, std::memory_order_relaxed);
   caught_up_.store(false, std::memory_order_relaxed);
 }

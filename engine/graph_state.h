@@ -21,6 +21,7 @@
 
 namespace vecserve::engine {
 
+class EffortMeasure;
 class GraphRestore;
 class GraphSave;
 
@@ -69,9 +70,13 @@ class GraphState {
   void set_effort(std::shared_ptr<const EffortCurve> effort);
   std::atomic<bool> wanted{false};  // somebody has asked for an approximate search
   RecentQueries queries;
-  // Rows past the watermark, as the keeper last saw it.
+  // Rows past the watermark, as the keeper last saw it, and those that came since.
   [[nodiscard]] std::uint64_t tail() const { return tail_.load(std::memory_order_relaxed); }
   void set_tail(std::uint64_t rows);
+  // The committer's thread, when rows were published.
+  void rows_came(std::uint64_t rows) {
+    if (kept_.load(std::memory_order_relaxed)) tail_.fetch_add(rows, std::memory_order_relaxed);
+  }
   std::atomic<std::uint64_t> restored{0};  // rows that came from the cache, so far
   std::atomic<std::uint64_t> saved{0};     // rows of the copy in the cache that counts
   // A writer whose rows would make the tail longer than searches should scan waits for the keeper
@@ -90,10 +95,11 @@ class GraphState {
     std::uint32_t stray_rounds = 0;  // that followed it at once
     std::uint32_t idle_passes = 0;  // one after the other, without anything to link, save or repair
     std::vector<std::unique_ptr<Linker>> linkers;
-    std::uint32_t linked_in_sweep = 0;  // rows, since the repair last began
-    std::uint64_t measured_at = 0;      // queries seen when effort was measured
-    std::uint32_t measured_nodes = 0;   // and live nodes
-    bool from_queries = false;          // measured with queries, not with rows
+    std::uint32_t linked_in_sweep = 0;         // rows, since the repair last began
+    std::uint64_t measured_at = 0;             // queries seen when effort was measured
+    std::uint32_t measured_nodes = 0;          // and live nodes
+    bool from_queries = false;                 // measured with queries, not with rows
+    std::shared_ptr<EffortMeasure> measuring;  // on its way
     // The copy in the store's cache; see graph_cache.
     bool looked = false;  // whether there was one when the collection was opened
     std::shared_ptr<GraphRestore> restoring;
@@ -108,6 +114,7 @@ class GraphState {
 
  private:
   std::atomic<std::uint64_t> tail_{0};
+  std::atomic<bool> kept_{false};       // there is a graph
   std::atomic<bool> caught_up_{false};  // the tail was once short
   mutable std::mutex mutex_;
   std::condition_variable room_;

@@ -219,6 +219,7 @@ void Stage::publish(std::uint64_t sequence) {
   core_.version.fetch_add(1, std::memory_order_acq_rel);
   core_.counters = counters_;
   core_.publish(editor_.finish(sequence));
+  core_.graphs.rows_came(written_);
   for (const Change& change : changes_) {
     if (change.old_slot.has_value() && change.new_slot.has_value()) {
       core_.index.move(change.hash, *change.old_slot, *change.new_slot);

@@ -63,11 +63,21 @@ TEST_CASE("graph effort: measured with rows, then with queries, then left alone"
     REQUIRE(search_collection(*core, {&query, 1}, near, result).ok());
   }
   CHECK(core->graphs.queries.seen() == 300);
+  // A step of the measurement, and no row that comes waits for the next ones.
+  for (std::uint64_t id = kRows; id < kRows + 3; ++id) {
+    REQUIRE(upsert(core, {{id, vector_of(id)}}).ok());
+    CHECK(core->graphs.tail() == 1);
+    REQUIRE(keep_graph(core, 1, [] { return false; }).ok());
+    CHECK(core->graphs.tail() == 0);
+    REQUIRE(keep_graph(core, 1, [] { return false; }).ok());
+    CHECK(core->graphs.effort() == by_rows);
+  }
   for (;;) {
     const Result<bool> more = keep_graph(core, 1, [] { return false; });
     REQUIRE(more.ok());
     if (!*more) break;
   }
+  CHECK(core->graphs.effort() != by_rows);
   const std::lock_guard lock(core->graphs.keeping_mutex);
   CHECK(core->graphs.keeping.from_queries);
   CHECK(core->tallies.searches.load() == 300);

@@ -6,6 +6,8 @@
 #include <catch2/catch.hpp>
 #include <thread>
 
+#include "tests/support/graph_data.h"
+
 namespace {
 
 using namespace vecserve::engine;
@@ -63,6 +65,20 @@ TEST_CASE(
   while (state.tail() != 5) static_cast<void>(state.slow_writer());
   keeper.join();
   CHECK_FALSE(state.slow_writer());
+}
+
+TEST_CASE("graph state: rows that come count at once where there is a graph") {
+  GraphState state;
+  state.rows_came(7);
+  CHECK(state.tail() == 0);
+  state.set_graph(std::make_shared<Graph>(vecserve::test::GraphData(8, 40, 5).axes()));
+  state.set_tail(10);
+  state.rows_came(GraphState::kTailMax);
+  CHECK(state.tail() == GraphState::kTailMax + 10);
+  CHECK(state.slow_writer());
+  state.set_graph(nullptr);
+  state.rows_came(7);
+  CHECK(state.tail() == 0);
 }
 
 TEST_CASE("recent queries: the first ones are kept, later ones replace some") {
