@@ -113,6 +113,7 @@ DatabaseCore::DatabaseCore(std::string path, std::shared_ptr<Runtime> runtime, C
     mirror_keeper_ = std::make_unique<Background>(
         kMirrorPeriod, [pass](const Background::Stopping&) { pass(); }, pass);
   }
+  if (runtime_->graphs_by_hand) return;
   graphs_ =
       std::make_unique<GraphThread>([this] { return collections(); }, runtime_->pool.threads());
 }

@@ -94,10 +94,12 @@ Status EffortMeasure::step(const CollectionCore& core, const std::function<bool(
     if (stopping()) return {};
     options.ef = kBeams[b] + options.k - kMeasuredK;
     VECSERVE_TRY(search_for_measure(core, asked, options, found));
-    right[b] += right_of(exact, found);
-    if (static_cast<double>(right[b]) >= kEnough * static_cast<double>(wanted)) {
-      right.resize(b + 1);
-    }
+    const std::uint64_t found_here = right_of(exact, found);
+    right[b] += found_here;
+    if (found_here < exact.neighbors.size()) continue;
+    // Of these queries a wider beam finds no more; of the next ones it may.
+    for (std::size_t wider = b + 1; wider < right.size(); ++wider) right[wider] += found_here;
+    break;
   }
   right_.swap(right);
   wanted_ = wanted;
@@ -113,6 +115,7 @@ std::vector<EffortPoint> EffortMeasure::points() const {
         wanted_ == 0 ? 1.0 : static_cast<double>(right_[b]) / static_cast<double>(wanted_);
     before = std::max(before, share);
     points.push_back({kBeams[b], before});
+    if (before >= kEnough) break;
   }
   return points;
 }

@@ -31,7 +31,7 @@ class EffortMeasure {
   std::vector<std::vector<float>> queries_;
   std::size_t next_ = 0;
   std::uint64_t wanted_ = 0;          // neighbours, of the queries that were asked
-  std::vector<std::uint64_t> right_;  // of them, by beam; the last beam found enough
+  std::vector<std::uint64_t> right_;  // of them, by beam
 };
 
 // True when it has measured something, some ten milliseconds of it. Does nothing while what is

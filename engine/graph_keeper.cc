@@ -392,6 +392,7 @@ Result<bool> keep_graph(const std::shared_ptr<CollectionCore>& core, std::uint32
     // A row may have got in halfway: begin again when there is memory.
     core->graphs.keeping.restoring = nullptr;
     core->graphs.keeping.saving = nullptr;
+    core->graphs.keeping.measuring = nullptr;
     core->graphs.set_graph(nullptr);
     core->graphs.set_effort(nullptr);
     return Status(StatusCode::resource_exhausted, "no memory for the graph");

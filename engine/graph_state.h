@@ -70,10 +70,11 @@ class GraphState {
   void set_effort(std::shared_ptr<const EffortCurve> effort);
   std::atomic<bool> wanted{false};  // somebody has asked for an approximate search
   RecentQueries queries;
-  // Rows past the watermark, as the keeper last saw it, and those that came since.
+  // Rows past the watermark, as the keeper last saw it, and those that came since; by a group that
+  // was published while it looked, off until its next pass.
   [[nodiscard]] std::uint64_t tail() const { return tail_.load(std::memory_order_relaxed); }
   void set_tail(std::uint64_t rows);
-  // The committer's thread, when rows were published.
+  // Whoever publishes rows.
   void rows_came(std::uint64_t rows) {
     if (kept_.load(std::memory_order_relaxed)) tail_.fetch_add(rows, std::memory_order_relaxed);
   }

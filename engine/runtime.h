@@ -33,6 +33,7 @@ struct Runtime {
   const Clock& clock;
   bool read_only = false;
   bool save_graphs_often = false;  // for tests: whatever has changed
+  bool graphs_by_hand = false;     // no thread looks after graphs: a test does
   std::unique_ptr<Store> store;
   const OpenedGpu gpu;  // before the lanes, whose scanners use it
 

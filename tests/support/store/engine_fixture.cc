@@ -59,8 +59,8 @@ DatabaseOptions Engine::quiet() {
 }
 
 Engine::Engine(const DatabaseOptions& options, std::uint32_t parts,
-               std::shared_ptr<gpu::Gpu> device)
-    : options_(options), device_(std::move(device)) {
+               std::shared_ptr<gpu::Gpu> device, bool graphs_by_hand)
+    : options_(options), device_(std::move(device)), graphs_by_hand_(graphs_by_hand) {
   REQUIRE(reopen(parts).ok());
 }
 
@@ -74,6 +74,7 @@ Status Engine::reopen(std::uint32_t parts) {
   }
   auto next =
       std::make_shared<Runtime>(options_, **choose_kernels(""), clock, OpenedGpu{device_, {}});
+  next->graphs_by_hand = graphs_by_hand_;
   auto fake = std::make_unique<FakeStore>(contents, parts);
   FakeStore* const opened = fake.get();
   next->store = std::move(fake);

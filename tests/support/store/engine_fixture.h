@@ -40,9 +40,10 @@ class Engine {
   [[nodiscard]] static CollectionOptions plane();
   [[nodiscard]] static DatabaseOptions quiet();  // one thread, nothing in the background
 
-  // `device`: a GPU to use, with its keeper in the background.
+  // `device`: a GPU to use, with its keeper in the background. `graphs_by_hand`: nobody but the
+  // test looks after graphs.
   explicit Engine(const DatabaseOptions& options = quiet(), std::uint32_t parts = 1,
-                  std::shared_ptr<engine::gpu::Gpu> device = nullptr);
+                  std::shared_ptr<engine::gpu::Gpu> device = nullptr, bool graphs_by_hand = false);
   ~Engine();
 
   // Opens again what the store holds; handles of before stay behind with the old runtime.
@@ -60,6 +61,7 @@ class Engine {
  private:
   DatabaseOptions options_;
   std::shared_ptr<engine::gpu::Gpu> device_;
+  bool graphs_by_hand_;
 };
 
 using CorePtr = std::shared_ptr<engine::CollectionCore>;

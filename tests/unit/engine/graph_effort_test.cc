@@ -1,6 +1,6 @@
 // Checks engine/graph_effort: that effort is measured once a graph is there, with rows first and
-// with queries when there are enough, and not again while it holds. The test's thread, beside the
-// database's own. Always holds: measuring counts no searches.
+// with queries when there are enough, and not again while it holds. Passes are run here alone, by
+// the test's thread. Always holds: measuring counts no searches.
 #include "engine/graph_effort.h"
 
 #include <catch2/catch.hpp>
@@ -31,7 +31,7 @@ std::vector<float> vector_of(std::uint64_t id) {
 }
 
 TEST_CASE("graph effort: measured with rows, then with queries, then left alone") {
-  Engine engine;
+  Engine engine(Engine::quiet(), 1, nullptr, true);
   CollectionOptions options;
   options.dim = kDim;
   const CorePtr core = engine.create("c", options);
@@ -86,6 +86,34 @@ TEST_CASE("graph effort: measured with rows, then with queries, then left alone"
   REQUIRE(again.ok());
   CHECK_FALSE(*again);
   CHECK(core->graphs.effort() == by_queries);
+}
+
+TEST_CASE("graph effort: a few queries that are easy do not speak for those that follow") {
+  Engine engine(Engine::quiet(), 1, nullptr, true);
+  CollectionOptions options;
+  options.dim = kDim;
+  const CorePtr core = engine.create("c", options);
+  std::vector<OwnedRow> rows;
+  for (std::uint64_t id = 0; id < kRows; ++id) rows.push_back({id, vector_of(id)});
+  // Far from all others: whoever asks here finds just these.
+  const auto apart = [](std::uint64_t i) {
+    return std::vector<float>(kDim, 100.0f + 0.01f * static_cast<float>(i));
+  };
+  for (std::uint64_t i = 0; i < 10; ++i) rows.push_back({kRows + i, apart(i)});
+  REQUIRE(upsert(core, rows).ok());
+  core->graphs.wanted = true;
+  for (std::uint64_t q = 0; q < 8; ++q) core->graphs.queries.keep(apart(q));
+  for (std::uint64_t q = 0; q < 292; ++q) core->graphs.queries.keep(vector_of(100'000 + q));
+  for (;;) {
+    const Result<bool> more = keep_graph(core, 1, [] { return false; });
+    REQUIRE(more.ok());
+    if (!*more) break;
+  }
+  const auto effort = core->graphs.effort();
+  REQUIRE(effort != nullptr);
+  REQUIRE(effort->points().size() > 1);
+  CHECK(effort->points().front().recall < 0.99);
+  CHECK(effort->points().back().recall > effort->points().front().recall);
 }
 
 }  // namespace
