@@ -324,7 +324,7 @@ class Search {
     const SearchPlan plan = plan_rescore(rows, core_.shape.stride, core_.runtime->pool.threads());
     lane_.decisions.resize(std::max(lane_.decisions.size(), queries_.size()));
     const RescoreRequest request{core_.shape,          lane_.blocks, lane_.queries, lane_.wanted,
-                                 lane_.result.queries, call_.stop,   plan.threads};
+                                 lane_.result.queries, call_.stop,   plan.threads,  call_.explain};
     const bool done = lane_.rescore.run(request, core_.runtime->pool, lane_.best, lane_.decisions);
     if (call_.explain) result_.times.full_ns += lane_.rescore.busy_ns();
     return done ? Status() : stopped(call_);

@@ -190,7 +190,9 @@ bool CoarseScanner::ready_to_sift(const ScanRequest& request, std::uint32_t thre
     guarded([&] { sieve_.make_ready(request, static_cast<std::uint32_t>(q), worker.scratch); });
     timer.lap(worker.counts.sketch_ns);
   });
-  return true;
+  bool any = false;
+  for (std::uint32_t q = 0; q < request.queries.size(); ++q) any = any || sieve_.serves(q);
+  return any;
 }
 
 template <typename F>

@@ -26,6 +26,7 @@ struct RescoreRequest {
   std::span<QueryCandidates> candidates;  // of each, for its blocks
   const StopCheck& stop;
   std::uint32_t threads = 1;
+  bool timed = false;  // look at the clock, for busy_ns()
 };
 
 class BatchRescore {
@@ -35,7 +36,7 @@ class BatchRescore {
   [[nodiscard]] bool run(const RescoreRequest& request, WorkerPool& pool,
                          std::span<std::vector<Scored>> best, std::span<Decision> decisions);
 
-  // Of the last run, all threads together.
+  // Of the last run, all threads together, if it was timed.
   [[nodiscard]] std::uint64_t busy_ns() const;
 
  private:

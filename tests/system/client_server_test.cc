@@ -114,6 +114,7 @@ TEST_CASE("client and server: searches over the wire are those of the engine, wi
   const std::uint64_t seed = 11;
   CAPTURE(seed);
   Dice dice(seed);
+  SearchReads all;  // of both, which read the same
   for (int i = 0; i < 30; ++i) {
     std::vector<std::vector<float>> vectors;
     std::vector<Query> queries;
@@ -151,11 +152,24 @@ TEST_CASE("client and server: searches over the wire are those of the engine, wi
     RangeSearchOptions range;
     range.radius = 5'000.0;
     range.limit = 20;
+    range.explain = options.explain;
     const auto near = client.range_search("rows", queries, range);
+    const auto within = direct.range_search(queries, range);
     REQUIRE(near.ok());
-    CHECK(near->neighbors == direct.range_search(queries, range)->neighbors);
-    CHECK(near->truncated == direct.range_search(queries, range)->truncated);
+    REQUIRE(within.ok());
+    CHECK(near->neighbors == within->neighbors);
+    CHECK(near->truncated == within->truncated);
+    CHECK((near->times.full_ns > 0) == (range.explain && within->times.full_ns > 0));
+    all.full += 2 * here->reads.full;
+    all.coarse += 2 * here->reads.coarse;
+    all.full += 2 * within->reads.full;
+    all.coarse += 2 * within->reads.coarse;
   }
+  const auto stats = client.collection_stats("rows");
+  REQUIRE(stats.ok());
+  CHECK(stats->reads.full == all.full);
+  CHECK(stats->reads.coarse == all.coarse);
+  CHECK(stats->reads.graph == 0);
 }
 
 void wait_for_graph(Client& client, std::uint64_t rows) {

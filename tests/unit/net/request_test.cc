@@ -84,6 +84,11 @@ TEST_CASE("request: golden bodies", "[request]") {
   search.explain = true;
   CHECK(hex(frame_of({.verb = Verb::search, .id = 2}, search).body) == hex(frame.body) + "c801");
 
+  RangeSearchRequest within;
+  within.collection = "books";
+  within.explain = true;
+  CHECK(hex(frame_of({.verb = Verb::range_search, .id = 2}, within).body).ends_with("c801"));
+
   HelloRequest hello;
   hello.client = "cli";
   hello.token = "t";

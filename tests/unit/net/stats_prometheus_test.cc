@@ -35,6 +35,9 @@ TEST_CASE("metrics: what was recorded is told under its name") {
   for (int i = 0; i < 10; ++i) server.reply(Verb::search, 150);
   server.reply(Verb::search, 3, StatusCode::resource_exhausted);
   server.counters.connections = 3;
+  const Collection books = *server.database.collection("books");
+  const std::vector<float> vector(books.options().dim, 1.0f);
+  const SearchReads reads = books.search(std::vector<Query>{Query(vector)})->reads;
   const auto metrics =
       read_metrics(prometheus_text({&server.stats, &server.database, &server.counters}));
   const std::string search = R"({op="search",stage="total")";
@@ -48,7 +51,15 @@ TEST_CASE("metrics: what was recorded is told under its name") {
   CHECK(metrics.at("vecserve_batch_size_count") == 10);
   CHECK(metrics.at(R"(vecserve_collection_rows{collection="books"})") == 300);
   CHECK(metrics.at(R"(vecserve_collection_rows{collection="odd-name_1"})") == 7);
-  CHECK(metrics.at(R"(vecserve_collection_rows_read_total{collection="books",plane="full"})") == 0);
+  const auto read = [&](const std::string& plane) {
+    return metrics.at("vecserve_collection_rows_read_total{collection=\"books\",plane=\"" + plane +
+                      "\"}");
+  };
+  CHECK(reads.full > 0);
+  CHECK(read("full") == static_cast<double>(reads.full));
+  CHECK(read("coarse") == static_cast<double>(reads.coarse));
+  CHECK(read("sketch") == static_cast<double>(reads.sketch));
+  CHECK(read("graph") == 0);
   CHECK(metrics.at(R"(vecserve_queue_depth{pool="search",class="interactive"})") == 0);
   CHECK(metrics.at(R"(vecserve_rejected_total{pool="write",reason="queue_time"})") == 0);
   CHECK(metrics.at("vecserve_connections") == 3);
