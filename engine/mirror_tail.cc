@@ -34,7 +34,7 @@ bool MirrorTail::slow_writer(std::uint64_t slots) {
   while (too_long(slots)) {
     const std::uint64_t seen = watermark();
     const bool moved =
-        moved_.wait_for(lock, kPatience, [&] { return !too_long(slots) || watermark() != seen; });
+        moved_.wait_for(lock, patience_, [&] { return !too_long(slots) || watermark() != seen; });
     if (!moved) break;
   }
   return true;

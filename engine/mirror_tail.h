@@ -18,18 +18,22 @@ class MirrorTail {
   // Rows past the watermark that a search is to scan at the most, beside what writers that came in
   // at the same time bring; as for a graph.
   static constexpr std::uint64_t kTailMax = 8'192;
-  // Without any progress of the keeper.
+  // Of a writer, without any progress of the keeper.
   static constexpr std::chrono::milliseconds kPatience{10};
 
+  // `patience`: tests give other than the product's.
+  explicit MirrorTail(std::chrono::milliseconds patience = kPatience) : patience_(patience) {}
+
   // -- The keeper -------------------------------------------------------------------------------
-  // All rows below that slot are on the device.
+  // The keeper has seen all rows below that slot on the device. They may be moved to a block later
+  // that is not there before the next pass: the watermark stays.
   void advance(std::uint64_t watermark);
   // At the end of a pass: whether it brought over all rows that it saw.
   void end_pass(bool whole);
 
   // -- Any thread -------------------------------------------------------------------------------
-  // Before a write to a collection with so many slots. Returns whether the writer had to wait. Not
-  // before the mirror has once caught up with the collection.
+  // Before a write to a collection with so many slots. Returns whether the writer had to wait. It
+  // has to only while the last pass that ended was whole.
   bool slow_writer(std::uint64_t slots);
   [[nodiscard]] std::uint64_t watermark() const {
     return watermark_.load(std::memory_order_acquire);
@@ -41,8 +45,9 @@ class MirrorTail {
  private:
   [[nodiscard]] bool too_long(std::uint64_t slots) const;
 
+  const std::chrono::milliseconds patience_;
   std::atomic<std::uint64_t> watermark_{0};
-  std::atomic<bool> keeps_up_{false};  // the last pass was whole
+  std::atomic<bool> keeps_up_{false};  // the last pass that ended was whole
   std::atomic<std::uint64_t> slowed_{0};
   std::mutex mutex_;
   std::condition_variable moved_;
