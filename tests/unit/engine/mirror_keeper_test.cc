@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "engine/database_testing.h"
+#include "engine/search.h"
 #include "tests/support/dice.h"
 #include "tests/support/simt/emulated_driver.h"
 #include "tests/support/simt/emulated_gpu.h"
@@ -217,7 +218,7 @@ TEST_CASE("mirror keeper: blocks of dropped collections go", "[engine]") {
   CHECK(gpu->mirror().report().used_bytes == 0);
 }
 
-// Lets calls of the device through, or holds them.
+// Lets calls of the device through, or holds those of other threads than its own.
 class Gate {
  public:
   void set(bool open) {
@@ -229,11 +230,13 @@ class Gate {
   }
   gpu::DriverCode pass() {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [this] { return open_; });
+    const bool mine = std::this_thread::get_id() == owner_;
+    changed_.wait(lock, [&] { return open_ || mine; });
     return gpu::DriverCode::ok;
   }
 
  private:
+  const std::thread::id owner_ = std::this_thread::get_id();
   std::mutex mutex_;
   std::condition_variable changed_;
   bool open_ = true;
@@ -243,6 +246,18 @@ DatabaseOptions with_planes() {
   DatabaseOptions options = Engine::quiet();
   options.planes = Planes::coarse;
   return options;
+}
+
+// The nearest row to (id, 0), and who found it.
+std::pair<RowId, std::string> nearest_to(const CorePtr& core, std::uint64_t id) {
+  const std::vector<float> vector = {static_cast<float>(id), 0.0f};
+  const Query query(VectorView{vector});
+  SearchOptions options;
+  options.k = 1;
+  SearchResult result;
+  REQUIRE(search_collection(*core, std::span(&query, 1), options, result).ok());
+  REQUIRE(result.neighbors.size() == 1);
+  return {result.neighbors[0].id, std::string(result.backend)};
 }
 
 TEST_CASE("mirror keeper: writers are slowed while the device takes no rows, and no search is",
@@ -270,7 +285,11 @@ TEST_CASE("mirror keeper: writers are slowed while the device takes no rows, and
   CHECK(core->mirrored.slowed() == 1);
   add(1);
   CHECK(core->mirrored.slowed() == 2);
-  CHECK(fetch(core, next - 1).has_value());
+  // On this thread, which the gate lets through: what is mirrored on the device, the rest here.
+  for (const std::uint64_t id : {std::uint64_t{3}, next - 1}) {
+    CHECK(nearest_to(core, id) == std::pair(RowId(id), std::string("gpu/emulated")));
+  }
+  CHECK(device->mirror().report().rows == 20);
   gate.set(true);
   wait_for_rows(*device, next);
   while (core->mirrored.watermark() != next) std::this_thread::yield();
