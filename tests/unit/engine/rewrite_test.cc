@@ -27,8 +27,8 @@ constexpr std::uint64_t kPerBlock = 64;
 
 class Wide {
  public:
-  explicit Wide(double share = 0.5, std::shared_ptr<gpu::Gpu> device = nullptr)
-      : engine(options(share), 1, std::move(device)) {
+  explicit Wide(double share = 0.5, const std::shared_ptr<gpu::Gpu>& device = nullptr)
+      : engine(options(share, device != nullptr), 1, device) {
     CollectionOptions wide = Engine::plane();
     wide.dim = kDim;
     core = engine.create("wide", wide);
@@ -82,11 +82,11 @@ class Wide {
   CorePtr core;
 
  private:
-  static DatabaseOptions options(double share) {
+  static DatabaseOptions options(double share, bool mirrored) {
     DatabaseOptions all = Engine::quiet();
     all.rewrite_below_live_share = share;
-    all.planes = Planes::coarse;      // which is what a device has
-    all.expire_every_ms = 3'600'000;  // the background thread sleeps through the test
+    all.expire_every_ms = 3'600'000;            // the background thread sleeps through the test
+    if (mirrored) all.planes = Planes::coarse;  // which is what a device has
     return all;
   }
 };
