@@ -102,16 +102,17 @@ Result<std::shared_ptr<MirrorPage>> Mirror::make_page(const RowShape& shape, std
   return Status(StatusCode::resource_exhausted, "the GPU's budget has no room for this block");
 }
 
-Result<std::shared_ptr<MirrorPage>> Mirror::page_of(const RowBlock& block, std::uint32_t count) {
+Result<std::shared_ptr<MirrorPage>> Mirror::page_for(const RowBlock& block, std::uint32_t count) {
   const MirrorView view = view_of(block.serial());
   if (view.page != nullptr && view.page->room() >= count) {
     return std::const_pointer_cast<MirrorPage>(view.page);
   }
-  Result<std::shared_ptr<MirrorPage>> page = make_page(block.shape(), block.shape().capacity);
-  VECSERVE_TRY(page.status());
+  return make_page(block.shape(), block.shape().capacity);
+}
+
+void Mirror::put_in(std::uint64_t serial, std::shared_ptr<const MirrorPage> page) {
   const std::lock_guard lock(mutex_);
-  blocks_[block.serial()] = {*page, nullptr, nullptr};
-  return page;
+  blocks_[serial].page.swap(page);  // the old one ends with the argument, after the lock
 }
 
 template <typename Put>
@@ -168,7 +169,7 @@ Status Mirror::cover(const RowBlock& block, std::uint32_t count) {
   if (rows_max == 0) {
     return {StatusCode::resource_exhausted, "a row is longer than a slot of the GPU's ring"};
   }
-  const Result<std::shared_ptr<MirrorPage>> found = page_of(block, count);
+  const Result<std::shared_ptr<MirrorPage>> found = page_for(block, count);
   VECSERVE_TRY(found.status());
   MirrorPage& page = **found;
   std::uint32_t done = page.covered();
@@ -181,6 +182,7 @@ Status Mirror::cover(const RowBlock& block, std::uint32_t count) {
   }
   VECSERVE_TRY(settle(status));
   page.publish(count);
+  put_in(block.serial(), *found);
   return {};
 }
 

@@ -41,8 +41,8 @@ class Mirror {
   ~Mirror();
 
   // Brings rows [0, count) of the block over; those that are there already cost nothing. Blocks
-  // until they are. resource_exhausted when the page does not fit into the budget; nothing changes
-  // then. Requires covers(block) and published rows.
+  // until they are. resource_exhausted when the page does not fit into the budget. Whatever fails,
+  // rows that were covered stay so. Requires covers(block) and published rows.
   [[nodiscard]] Status cover(const RowBlock& block, std::uint32_t count);
   // Whether the block has now what is mirrored: its coarse plane, or rows of bits.
   [[nodiscard]] static bool covers(const RowBlock& block);
@@ -96,9 +96,11 @@ class Mirror {
   // With room for `room` rows; not yet the block's.
   [[nodiscard]] Result<std::shared_ptr<MirrorPage>> make_page(const RowShape& shape,
                                                               std::uint32_t room);
-  // The block's, with room for so many rows at the least.
-  [[nodiscard]] Result<std::shared_ptr<MirrorPage>> page_of(const RowBlock& block,
-                                                            std::uint32_t count);
+  // The block's, or one that is to take its place, with room for so many rows at the least.
+  [[nodiscard]] Result<std::shared_ptr<MirrorPage>> page_for(const RowBlock& block,
+                                                             std::uint32_t count);
+  // Makes a complete page the block's; its sketch and live bits stay, which are of its rows.
+  void put_in(std::uint64_t serial, std::shared_ptr<const MirrorPage> page);
   // Where those rows are, and the pages that keep them there.
   [[nodiscard]] bool find_rows(std::span<const Origin> origins, const RowShape& shape,
                                std::vector<MovedRow>& rows,

@@ -198,6 +198,50 @@ TEST_CASE("mirror rewrite: a block that grew beyond the rows that were moved get
   CHECK(first->covered() == fresh.size() - 1);
 }
 
+TEST_CASE("mirror rewrite: a block that grew keeps its page until the new one is whole") {
+  GpuCase data(Metric::l2, 64, 500, 250, 0, 4, true);
+  data.sketch();  // whose sketch and bits they are does not matter to the mirror
+  const LiveWords words(std::shared_ptr<const void>(), data.bits[0].data());
+  int refused = 0;
+  bool reached = true;
+  for (std::uint64_t at = 0; reached; ++at) {
+    CAPTURE(at);
+    bool armed = false;
+    std::uint64_t made = 0;
+    reached = false;
+    const auto shared = device([&](std::uint64_t) {
+      const bool now = armed && made++ == at;
+      reached = reached || now;
+      return now ? DriverCode::failed : DriverCode::ok;
+    });
+    const auto mirror = Mirror::make(shared, std::size_t{8} << 20, std::size_t{4} << 10).value();
+    cover_all(*mirror, data.blocks);
+    const Sparse sparse(data.blocks, data.rows.shape(), 2);
+    RowBlock& fresh = *sparse.fresh;
+    const std::uint32_t moved = fresh.size();
+    REQUIRE(mirror->rewrite(fresh, sparse.origins).ok());
+    REQUIRE(mirror->cover_sketch(fresh.serial(), data.planes[0]).ok());
+    const Mirror::Live live[] = {{fresh.serial(), words, 4}};
+    REQUIRE(mirror->cover_live(live).ok());
+    fresh.append(10'000, IdView(std::uint64_t{1}), data.blocks[0].block->vector(1), 0);
+    const std::uint64_t used = mirror->report().used_bytes;
+    const auto first = mirror->find(fresh.serial());
+    armed = true;
+    const Status grown = mirror->cover(fresh, fresh.size());
+    armed = false;
+    refused += grown.ok() ? 0 : 1;
+    const auto page = mirror->find(fresh.serial());
+    CHECK((page == first) == !grown.ok());
+    CHECK(page->covered() == (grown.ok() ? fresh.size() : moved));
+    if (!grown.ok()) CHECK(mirror->report().used_bytes == used);
+    if (grown.ok()) CHECK(difference(fresh, *page) == "");
+    CHECK(mirror->report().sketched == 1);
+    CHECK(mirror->report().masked == 1);
+    REQUIRE(at < 200);
+  }
+  CHECK(refused > 5);
+}
+
 TEST_CASE("mirror rewrite: whichever call fails, the page is whole or not there") {
   const GpuCase data(Metric::l2, 64, 600, 300, 0, 6);
   const Sparse sparse(data.blocks, data.rows.shape(), 2);
