@@ -1,7 +1,7 @@
 // See host_gather.h.
-// Comes in where there is no Thrust, on a machine without the CUDA Toolkit. Runs on the thread that
-// waits for a stream. Always holds: it moves
-// what gather.cuh would.
+// Comes in where there is no Thrust that gather.cuh compiles with, as on a machine without the CUDA
+// Toolkit. Runs on the thread that waits for a stream. Always holds: it moves what gather.cuh
+// would.
 #include "tests/support/simt/host_gather.h"
 
 #include <algorithm>
