@@ -22,6 +22,14 @@ using namespace vecserve::engine::gpu;
 using namespace vecserve::test;
 using namespace vecserve::test::simt;
 
+using Found = std::set<std::tuple<std::uint32_t, std::uint32_t, std::uint32_t>>;
+
+Found rows_of(const OnDevice& on) {
+  Found rows;
+  for (const PackedSurvivor& s : on.scan.survivors()) rows.insert({s.query, s.block, s.position});
+  return rows;
+}
+
 // [no_tsan]: the emulator has one thread, and TSan takes minutes for it.
 TEST_CASE("device scan: every kernel finds the answers, and thresholds leave out most rows",
           "[no_tsan]") {
@@ -53,15 +61,26 @@ TEST_CASE("device scan: rows that come nearer and nearer overflow, and are scann
   data.bits = data.rows.all_bits();
   data.masks = {make_mask(data.bits)};
   DeviceTuning tuning = small_gpu().tuning;
-  tuning.graphs = false;
-  OnDevice on(data, tuning);
-  const std::uint64_t before = on.device->calls();
-  REQUIRE(on.run().ok());
-  CHECK(on.device->calls() - before > 15);  // more than one launch makes
-  // The third has room for all that the thresholds of the others let pass, and nothing of theirs.
-  CHECK_FALSE(on.scan.overflowed(0));
-  CHECK(on.has_answers(data, 5));
-  for (const PackedSurvivor& survivor : on.scan.survivors()) CHECK(survivor.position > 2'900);
+  tuning.survivors_max = 4'096;
+  OnDevice roomy(data, tuning);
+  REQUIRE(roomy.run().ok());
+  tuning.survivors_max = small_gpu().tuning.survivors_max;
+  for (const bool graphs : {false, true}) {
+    CAPTURE(graphs);
+    tuning.graphs = graphs;
+    OnDevice on(data, tuning);
+    const std::uint64_t before = on.device->calls();
+    REQUIRE(on.run().ok());
+    const std::uint64_t calls = on.device->calls() - before;
+    CHECK(calls > (graphs ? 7 : 15));  // more than one launch makes
+    // The last has room for all that the thresholds of the others let pass, and nothing of theirs.
+    CHECK_FALSE(on.scan.overflowed(0));
+    CHECK(on.has_answers(data, 5));
+    // Nor is anything left of the launches before: it is as if there had been room at once.
+    CHECK(rows_of(on) == rows_of(roomy));
+    CHECK(rows_of(on).size() == on.scan.survivors().size());
+    for (const PackedSurvivor& survivor : on.scan.survivors()) CHECK(survivor.position > 2'900);
+  }
 }
 
 TEST_CASE("device scan: rows that tie at the threshold all come, where their bounds are tightest") {
@@ -261,14 +280,6 @@ TEST_CASE("device scan: a batch that a lane cannot hold is refused before anythi
   CHECK(on.device->calls() == before);
 }
 
-using Found = std::set<std::tuple<std::uint32_t, std::uint32_t, std::uint32_t>>;
-
-Found rows_of(const OnDevice& on) {
-  Found rows;
-  for (const PackedSurvivor& s : on.scan.survivors()) rows.insert({s.query, s.block, s.position});
-  return rows;
-}
-
 // [no_tsan]: as above.
 TEST_CASE("device scan: a launch is one replay of a graph, and finds what its steps find",
           "[no_tsan]") {
@@ -300,9 +311,14 @@ TEST_CASE("device scan: a launch is one replay of a graph, and finds what its st
         };
         const auto replayed = run(true);
         const auto stepped = run(false);
+        bool overflowed = false;
         for (std::size_t q = 0; q < queries; ++q) {
           CHECK(replayed->scan.overflowed(q) == stepped->scan.overflowed(q));
+          overflowed = overflowed || stepped->scan.overflowed(q);
         }
+        // Blocks and warps run in the same order in both.
+        CHECK_FALSE(overflowed);
+        CHECK(rows_of(*replayed) == rows_of(*stepped));
       }
     }
   }
