@@ -2,8 +2,8 @@
 // not there yet, with its sketch where it has one and with the live bits of blocks that have dead
 // rows, and forgets blocks that are gone; and has rows that the engine moves to another block
 // moved on the device, too. Runs on a background thread of its own, so that inserts do not wait for
-// it nor searches for inserts. Always holds: only published rows go over,
-// since those alone never change; a block that does not fit or fails stays with the CPU.
+// it nor searches for inserts. Always holds: only published rows go over, since those alone never
+// change; a block that does not fit or fails stays with the CPU.
 #pragma once
 
 #include <memory>

@@ -62,6 +62,7 @@ void DeviceLane::make_graph(Kernel first, std::optional<Kernel> rest) {
   steps.launch(Kernel::pack, arguments, 1);
   steps.copy_out(output_host, input, sizeof(QueryState));
   steps.copy_out(output_host + states_bytes, packed, sizeof(PackedSurvivor));
+  graphs_.reserve(graphs_.size() + 1);  // so that what is made is kept
   const Result<Driver::Graph> graph = device_->make_graph(steps);
   if (graph.ok()) graphs_.push_back({steps.form(), *graph});
 }

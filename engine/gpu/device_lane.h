@@ -1,8 +1,8 @@
 // What one search at a time needs on a GPU: a stream of high priority, memory for its arguments,
-// its survivors and its answer, on both sides,
-// and a graph for each form that its launches have. Made when the device
-// is opened, lent by Gpu. One thread at a time. Always holds: sizes never change; a lane that could
-// not be made in full is not made, but for its graphs, which save time and nothing else.
+// its survivors and its answer, on both sides, and graphs for the forms that most launches have.
+// Made when the device is opened, lent by Gpu. One thread at a time. Always holds: sizes never
+// change; a lane that could not be made in full is not made, but for its graphs, which save time
+// and nothing else.
 #pragma once
 
 #include <cstddef>
