@@ -2,13 +2,9 @@
 // against a journal of acknowledged calls, over and over. The clients live in this process and go
 // on across the kill: what was on its way is sent again by the client itself under its request id,
 // so a write that is applied twice shows as a wrong reply. Canonical run: server_crash_loop
-// --cycles 200
-// --json -. The main thread drives. Exits with 1 when any figure is bad, or when fewer than half of
-// the kills met a call on its way.
-#include <netinet/in.h>
-#include <sys/socket.h>
+// --cycles 200 --json -. The main thread drives. Exits with 1 when any figure is bad, or when fewer
+// than half of the kills met a call on its way.
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <chrono>
@@ -27,6 +23,7 @@
 #include "tests/support/brute_force.h"
 #include "tests/support/coded_row.h"
 #include "tests/support/dice.h"
+#include "tools/loadgen/free_port.h"
 #include "vecserve/client.h"
 
 namespace {
@@ -49,18 +46,11 @@ struct Settings {
   std::string server = VECSERVE_BIN_DIR "/vecserve";
 };
 
-// A loopback port that nobody uses now.
-std::uint16_t free_port() {
-  const int probe = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof(address);
-  const bool found = ::bind(probe, reinterpret_cast<sockaddr*>(&address), size) == 0 &&
-                     ::getsockname(probe, reinterpret_cast<sockaddr*>(&address), &size) == 0;
-  ::close(probe);
-  if (!found) throw std::runtime_error("there is no free port");
-  return ntohs(address.sin_port);
+// "127.0.0.1:PORT" with a port that nobody uses now.
+std::string free_address() {
+  const std::uint16_t port = loadgen::free_port();
+  if (port == 0) throw std::runtime_error("there is no free port");
+  return "127.0.0.1:" + std::to_string(port);
 }
 
 // The moments are far below what a sleeping thread can hit.
@@ -74,7 +64,7 @@ class ServerCrashLoop {
  public:
   explicit ServerCrashLoop(const Settings& settings)
       : settings_(settings),
-        address_("127.0.0.1:" + std::to_string(free_port())),
+        address_(free_address()),
         journal_(settings.threads),
         dice_(settings.seed) {
     start_server();

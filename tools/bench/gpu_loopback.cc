@@ -3,17 +3,13 @@
 // where the machine has a device, mirrored before anything is timed; the line says who answered.
 #include "tools/bench/gpu_loopback.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include <chrono>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "tools/bench/daemon_load.h"
+#include "tools/loadgen/free_port.h"
 #include "vecserve/client.h"
 
 namespace vecserve::bench {
@@ -24,21 +20,6 @@ constexpr std::uint32_t kUsers = 64;
 constexpr std::uint32_t kConnections = 16;
 constexpr int kLooks = 600;  // at who answers, a tenth of a second apart
 constexpr int kSteady = 10;  // looks that say the same: nothing is brought over any more
-
-// "127.0.0.1:PORT" with a port that nobody listens on.
-std::string free_address() {
-  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
-  require(fd >= 0, "no socket");
-  sockaddr_in at{};
-  at.sin_family = AF_INET;
-  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof at;
-  auto* const any = reinterpret_cast<sockaddr*>(&at);
-  const bool known = ::bind(fd, any, size) == 0 && ::getsockname(fd, any, &size) == 0;
-  ::close(fd);
-  require(known, "no free port");
-  return "127.0.0.1:" + std::to_string(ntohs(at.sin_port));
-}
 
 // Who answers one search, once that has not changed for a while.
 std::string settled_backend(const loadgen::ClientTargetOptions& options) {
@@ -70,7 +51,9 @@ void bench_loopback(const LoopbackRequest& request, Report& report) {
   const BenchFolder folder(request.common);
   const CoreHalves cores = halve_cores();
   loadgen::ClientTargetOptions client;
-  client.address = free_address();
+  const std::uint16_t port = loadgen::free_port();
+  require(port != 0, "no free port");
+  client.address = "127.0.0.1:" + std::to_string(port);
   client.connections = kConnections;
   client.rows = request.rows;
   client.dim = request.dim;
