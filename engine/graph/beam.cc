@@ -1,10 +1,13 @@
 // See beam.h.
-// One thread. Always holds: found_ is sorted and has at most ef nodes; all nodes before `next` of a
-// walk were left.
+// One thread. Always holds: found_ is sorted and, until the walk is over, has at most ef nodes; all
+// nodes before `next` of a walk were left.
 #include "engine/graph/beam.h"
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
+#include <limits>
+#include <utility>
 
 namespace vecserve::engine {
 
@@ -21,6 +24,16 @@ bool nearer(const Near& a, const Near& b) {
 
 bool further(const Near& a, const Near& b) {
   return a.score > b.score;
+}
+
+constexpr float kNowhere = std::numeric_limits<float>::infinity();
+
+// The least that the score of a record may be.
+float least_of(const GraphProbe& probe, const std::uint8_t* record, float score) {
+  float left = 0.0f;
+  std::memcpy(&left, record + std::size_t{probe.lines} * kGraphLineBytes - sizeof(left),
+              sizeof(left));
+  return score - probe.rest_left * left;
 }
 
 void prefetch_record(const std::uint8_t* record, std::uint32_t lines) {
@@ -149,6 +162,58 @@ std::size_t Beam::insert(const Near& near, std::uint32_t ef) {
   return place;
 }
 
+// With those of fresh_, of which there are `count`.
+void Beam::keep_maybes(const Graph& graph, const GraphProbe& probe, std::uint32_t count,
+                       const NodeFilter* filter) {
+  const std::uint8_t* records[kAtOnce] = {};
+  for (std::uint32_t i = 0; i < count; ++i) {
+    records[i] = graph.record(fresh_[i]);
+    prefetch_record(records[i], probe.lines);
+  }
+  graph.kernels().score(probe, records, count, scores_);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const float least = least_of(probe, records[i], scores_[i]);
+    if (!(least < maybes_[kMaybes - 1].least)) continue;
+    if (filter != nullptr && !filter->passes(fresh_[i])) continue;
+    std::uint32_t place = kMaybes - 1;
+    for (; place > 0 && least < maybes_[place - 1].least; --place) {
+      maybes_[place] = maybes_[place - 1];
+    }
+    maybes_[place] = {{scores_[i], fresh_[i]}, least};
+  }
+}
+
+bool Beam::looks_far(const GraphProbe& probe) const {
+  return probe.rest_left != 0.0f && !(probe.own_score < place_below_);
+}
+
+void Beam::add_maybes(const Graph& graph, const GraphProbe& probe, std::uint32_t ef,
+                      const NodeFilter* filter) {
+  place_below_ = found_.size() < ef ? kNowhere : found_.back().score;
+  std::fill_n(maybes_, kMaybes, Maybe{{}, kNowhere});
+  // Nearly always the row itself would be among what looks nearest.
+  if (!looks_far(probe)) return;
+  std::uint32_t count = 0;
+  met_.for_each([&](std::uint32_t node) {
+    fresh_[count++] = node;
+    if (count == kAtOnce) keep_maybes(graph, probe, std::exchange(count, 0U), filter);
+  });
+  keep_maybes(graph, probe, count, filter);
+  for (const Maybe& maybe : maybes_) {
+    const auto same = [&maybe](const Near& near) { return near.node == maybe.near.node; };
+    if (maybe.least == kNowhere || std::any_of(found_.begin(), found_.end(), same)) continue;
+    insert(maybe.near, ef + kMaybes);
+  }
+}
+
+bool Beam::has_place_for(const Graph& graph, const GraphProbe& probe, std::uint32_t node) const {
+  const std::uint8_t* const record = graph.record(node);
+  float score = 0.0f;
+  graph.kernels().score(probe, &record, 1, &score);
+  if (score < place_below_) return true;
+  return looks_far(probe) && least_of(probe, record, score) < maybes_[kMaybes - 1].least;
+}
+
 void Beam::walk(const Graph& graph, const GraphProbe& probe, const WalkLimits& limits) {
   begin(graph, probe, limits.newcomers);
   std::sort(found_.begin(), found_.end(), nearer);
@@ -168,6 +233,7 @@ void Beam::walk(const Graph& graph, const GraphProbe& probe, const WalkLimits& l
     if (next < found_.size()) prefetch_links(graph, found_[next].node);
   }
   for (Near& near : found_) near.node &= kNodeMask;
+  add_maybes(graph, probe, limits.ef, nullptr);
 }
 
 bool Beam::walk_filtered(const Graph& graph, const GraphProbe& probe, const WalkLimits& limits,
@@ -182,7 +248,7 @@ bool Beam::walk_filtered(const Graph& graph, const GraphProbe& probe, const Walk
   std::make_heap(ahead_.begin(), ahead_.end(), further);
   while (!ahead_.empty()) {
     const Near near = ahead_.front();
-    if (found_.size() == limits.ef && near.score > found_.back().score) return true;
+    if (found_.size() == limits.ef && near.score > found_.back().score) break;
     if (steps_ >= limits.steps_max) return false;
     std::pop_heap(ahead_.begin(), ahead_.end(), further);
     ahead_.pop_back();
@@ -194,6 +260,7 @@ bool Beam::walk_filtered(const Graph& graph, const GraphProbe& probe, const Walk
       if (filter.passes(fresh_[i])) insert({scores_[i], fresh_[i]}, limits.ef);
     }
   }
+  add_maybes(graph, probe, limits.ef, &filter);
   return true;
 }
 

@@ -2,8 +2,11 @@
 // nearest node that was not left yet, until the `ef` nearest that were met have all been left. The
 // scratch memory of one walking thread; used by searches and by the linker. Nothing in it is as
 // large as the graph: which nodes were met stands in a hash table that grows with the walk.
+// An estimate takes what the axes do not see of two rows to be little alike. So a row of which they
+// see little looks far from its own vector, and dozens of others look nearer. A walk towards such a
+// vector finds beside those `ef`, of the nodes that it met, a few that may be nearest of all.
 // Always holds: what is found was live or dying when it was met, each once, nearest first by the
-// estimate of the codes.
+// estimate of the codes; no more than ef + kMaybes.
 #pragma once
 
 #include <cstdint>
@@ -19,12 +22,22 @@ struct Near {
   std::uint32_t node = 0;  // kLeft within a walk: its neighbours were met
 };
 
+// Those that may be nearest. One is enough for the row itself; others may be dead rows with the
+// same vector that no repair has taken out yet.
+inline constexpr std::uint32_t kMaybes = 4;
+
 // Nodes that a walk has met. Cleared in proportion to what it held.
 class MetNodes {
  public:
   void clear();
   // False when it is here already. May throw std::bad_alloc.
   bool add(std::uint32_t node);
+  template <typename Visit>
+  void for_each(const Visit& visit) const {
+    for (const std::uint32_t entry : table_) {
+      if (entry != 0) visit(entry - 1);
+    }
+  }
 
  private:
   void grow();
@@ -57,6 +70,10 @@ class Beam {
                      const NodeFilter& filter);
 
   [[nodiscard]] std::span<const Near> found() const { return found_; }
+  // Whether the last walk, which had the same probe and ended by itself, would have found the node
+  // if it had met it.
+  [[nodiscard]] bool has_place_for(const Graph& graph, const GraphProbe& probe,
+                                   std::uint32_t node) const;
   [[nodiscard]] std::uint64_t scored() const { return scored_; }  // nodes, in the last walk
   [[nodiscard]] std::uint64_t steps() const { return steps_; }    // nodes that were left
 
@@ -68,10 +85,23 @@ class Beam {
   // Neighbours of the node that were not met: their numbers and scores side by side.
   std::uint32_t meet_neighbours(const Graph& graph, const GraphProbe& probe, std::uint32_t node);
   std::size_t insert(const Near& near, std::uint32_t ef);
+  // The walk is over: what may be nearest is found as well, of what passes where there is a filter.
+  void add_maybes(const Graph& graph, const GraphProbe& probe, std::uint32_t ef,
+                  const NodeFilter* filter);
+  void keep_maybes(const Graph& graph, const GraphProbe& probe, std::uint32_t count,
+                   const NodeFilter* filter);
+  // Whether the row itself would not be among the ef.
+  [[nodiscard]] bool looks_far(const GraphProbe& probe) const;
 
   MetNodes met_;
   std::vector<Near> found_;
-  std::vector<Near> ahead_;  // filtered: a heap of what is still to be left
+  std::vector<Near> ahead_;   // filtered: a heap of what is still to be left
+  float place_below_ = 0.0f;  // scores for which there was a place among the ef
+  struct Maybe {
+    Near near;
+    float least = 0.0f;  // that the score may be
+  };
+  Maybe maybes_[kMaybes];  // the least first; infinity where there is none
   static constexpr std::uint32_t kAtOnce = 64;
   std::uint32_t fresh_[kAtOnce] = {};
   float scores_[kAtOnce] = {};

@@ -12,6 +12,8 @@ namespace vecserve::engine {
 
 namespace {
 
+// The cosine between what the axes do not see of two rows that are near each other. Of a row and
+// itself it is one.
 constexpr float kLikeness = 0.3f;
 // Larger coordinates would make scores that floats do not hold. A vector that has one gets codes of
 // zero and stands far from everything.
@@ -131,8 +133,9 @@ float CodeAxes::make_probe(const float* query, float* scratch, std::int8_t* code
   const Coded coded = code(along, count_, square, [codes](std::uint32_t i, std::int32_t c) {
     codes[i] = static_cast<std::int8_t>(c);
   });
-  fill_probe(codes, coded.scale, turned_ ? coded.left : 0.0f, probe);
-  return static_cast<float>(square);
+  const float tail[3] = {static_cast<float>(square), coded.scale, turned_ ? coded.left : 0.0f};
+  fill_probe(codes, tail, probe);
+  return tail[0];
 }
 
 float CodeAxes::make_probe(const std::uint8_t* record, std::int8_t* codes,
@@ -143,19 +146,27 @@ float CodeAxes::make_probe(const std::uint8_t* record, std::int8_t* codes,
   }
   float tail[3];
   std::memcpy(tail, record + record_bytes() - kGraphTailBytes, sizeof(tail));
-  fill_probe(codes, tail[1], tail[2], probe);
+  fill_probe(codes, tail, probe);
   return tail[0];
 }
 
-void CodeAxes::fill_probe(const std::int8_t* codes, float scale, float left,
+void CodeAxes::fill_probe(const std::int8_t* codes, const float (&tail)[3],
                           GraphProbe& probe) const {
+  const auto [square, scale, left] = tail;
   std::int32_t sum = 0;
-  for (std::uint32_t i = 0; i < count_; ++i) sum += codes[i];
+  std::int32_t squares = 0;
+  for (std::uint32_t i = 0; i < count_; ++i) {
+    sum += codes[i];
+    squares += codes[i] * codes[i];
+  }
   probe.codes = codes;
   probe.lines = lines_;
   probe.bias = 128 * sum;
   probe.twice_scale = 2.0f * scale;
   probe.twice_left = 2.0f * kLikeness * left;
+  probe.rest_left = 2.0f * (1.0f - kLikeness) * left;
+  probe.own_score =
+      square - probe.twice_scale * scale * static_cast<float>(squares) - probe.twice_left * left;
 }
 
 void CodeAxes::save(std::string& out) const {

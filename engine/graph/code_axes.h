@@ -75,7 +75,8 @@ class CodeAxes {
   bool map(const float* vector, bool query, float* y) const;
   // The coordinates that become codes, within scratch, and |y|^2.
   float* see(const float* vector, bool query, float* scratch, double& square) const;
-  void fill_probe(const std::int8_t* codes, float scale, float left, GraphProbe& probe) const;
+  // tail: square, scale and left, as in a record.
+  void fill_probe(const std::int8_t* codes, const float (&tail)[3], GraphProbe& probe) const;
 
   const GraphKernels& kernels_;
   Metric metric_;

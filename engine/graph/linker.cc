@@ -342,13 +342,12 @@ bool Linker::bring_near(std::uint32_t node) {
   if (before == kNoNode) return false;  // the root, where every walk begins
   probe_node(node);
   beam_.walk(graph_, probe_, {kOwnBeam});
-  measure({&node, 1}, choice_);
-  for (const Near& near : beam_.found()) {
+  const std::span<const Near> found = beam_.found();
+  for (const Near& near : found) {
     if (near.node == node) return false;
   }
   // Of rows that are all the same a walk finds some, and those are as good.
-  const std::span<const Near> found = beam_.found();
-  if (!found.empty() && square_ + found.back().score <= choice_.front().score) return false;
+  if (!beam_.has_place_for(graph_, probe_, node)) return false;
   for (const Near& near : found) {
     // One that is below the node depends on it, one that is its parent has the edge already.
     if (near.node == before || graph_.state(near.node) != NodeState::live) continue;

@@ -25,6 +25,10 @@ struct GraphProbe {
   std::int32_t bias = 0;               // 128 times the sum of the codes
   float twice_scale = 0.0f;
   float twice_left = 0.0f;
+  // Not for kernels. What a score may be less, where what is left of both is the same:
+  // rest_left left_r. And the score of the probe itself, as a record.
+  float rest_left = 0.0f;
+  float own_score = 0.0f;
 };
 
 struct GraphKernels {

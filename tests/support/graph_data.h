@@ -46,11 +46,29 @@ struct GraphData {
     return row;
   }
 
+  // Rows in clusters, and after them `odd_rows`: each a row of a cluster, but for a part that axes
+  // learned from the others see nothing of, 20 long where those of a cluster are some 6 apart.
+  static GraphData with_odd_rows(std::uint32_t count, std::uint32_t odd_rows, std::uint64_t seed) {
+    constexpr std::uint32_t kSeen = 48;
+    constexpr std::uint32_t kUnseenMin = 8;  // fewer coordinates would all be codes
+    GraphData data(kSeen + std::max(odd_rows, kUnseenMin), count, seed);
+    for (auto& row : data.rows) std::fill(row.begin() + kSeen, row.end(), 0.0f);
+    for (std::uint32_t i = 0; i < odd_rows; ++i) {
+      data.rows.push_back(data.rows[std::size_t{i} * count / odd_rows]);
+      data.rows.back()[kSeen + i] = 20.0f;
+    }
+    data.odd = odd_rows;
+    return data;
+  }
+
   [[nodiscard]] std::shared_ptr<const engine::CodeAxes> axes() const {
+    const std::size_t learned = rows.size() - odd;
     std::vector<float> sample;
-    for (const auto& row : rows) sample.insert(sample.end(), row.begin(), row.end());
+    for (std::size_t i = 0; i < learned; ++i) {
+      sample.insert(sample.end(), rows[i].begin(), rows[i].end());
+    }
     return engine::CodeAxes::learn(shape, engine::graph_kernels_for("avx512"), sample,
-                                   static_cast<std::uint32_t>(rows.size()), [] { return false; });
+                                   static_cast<std::uint32_t>(learned), [] { return false; });
   }
 
   [[nodiscard]] static std::uint64_t slot_of(std::size_t row) { return 2 * row + 1; }
@@ -82,6 +100,7 @@ struct GraphData {
   std::uint32_t dim;
   engine::RowShape shape;
   std::vector<std::vector<float>> rows;
+  std::size_t odd = 0;  // the last rows, which axes are not learned from
 };
 
 // Finds rows of a graph by a walk.

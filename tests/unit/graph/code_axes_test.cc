@@ -36,6 +36,17 @@ struct Coder {
     return square + score;
   }
 
+  // The least that the squared distance may be, for what the axes do not see.
+  float least_between(const std::vector<float>& query, const std::vector<float>& row) {
+    const float estimate = between(query, row);
+    GraphProbe probe;
+    axes->make_probe(query.data(), scratch.data(), reinterpret_cast<std::int8_t*>(codes.data()),
+                     probe);
+    float left = 0.0f;
+    std::memcpy(&left, record.data() + axes->record_bytes() - sizeof(left), sizeof(left));
+    return estimate - probe.rest_left * left;
+  }
+
   std::shared_ptr<const CodeAxes> axes;
   AlignedBuffer record;
   AlignedBuffer codes;
@@ -56,6 +67,40 @@ TEST_CASE("code axes: an estimate is near the squared distance") {
       all += wanted;
     }
     CHECK(off < 0.1 * all);
+  }
+}
+
+TEST_CASE("code axes: no row is nearer than it may be, and a row may be at its own place") {
+  const GraphData data = GraphData::with_odd_rows(400, 20, 3);
+  Coder coder(data.axes());
+  constexpr float kRounded = 6.0f;  // of the codes, where rows of a cluster are some 32 apart
+  for (std::size_t i = 0; i < data.rows.size(); ++i) {
+    CAPTURE(i);
+    const bool odd = i >= data.rows.size() - data.odd;
+    CHECK(coder.least_between(data.rows[i], data.rows[i]) < kRounded);
+    CHECK((coder.between(data.rows[i], data.rows[i]) > 400.0f) == odd);
+    for (std::size_t other = 0; other < data.rows.size(); other += 7) {
+      const double wanted = data.distance(data.rows[i], data.rows[other]);
+      CHECK(static_cast<double>(coder.least_between(data.rows[i], data.rows[other])) <
+            wanted + static_cast<double>(kRounded));
+    }
+  }
+}
+
+TEST_CASE("code axes: a probe knows the score that its own record has") {
+  for (const std::uint32_t dim : {16U, 68U}) {
+    CAPTURE(dim);
+    const GraphData data =
+        dim == 16 ? GraphData(dim, 400, 3) : GraphData::with_odd_rows(400, dim - 48, 3);
+    Coder coder(data.axes());
+    for (const auto& row : data.rows) {
+      const float itself = coder.between(row, row);
+      GraphProbe probe;
+      const float square =
+          coder.axes->make_probe(row.data(), coder.scratch.data(),
+                                 reinterpret_cast<std::int8_t*>(coder.codes.data()), probe);
+      CHECK(square + probe.own_score == Approx(itself).margin(1e-4 * static_cast<double>(square)));
+    }
   }
 }
 

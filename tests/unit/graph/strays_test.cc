@@ -17,7 +17,8 @@ using namespace vecserve::test;
 constexpr std::uint32_t kRows = 2'000;
 
 struct Grown {
-  Grown() : data(24, kRows, 51), graph(data.axes()), linker(graph) {
+  Grown() : Grown(GraphData(24, kRows, 51)) {}
+  explicit Grown(GraphData data_in) : data(std::move(data_in)), graph(data.axes()), linker(graph) {
     for (std::size_t i = 0; i < data.rows.size(); ++i) {
       REQUIRE(linker.link(GraphData::slot_of(i), data.rows[i].data()));
     }
@@ -115,6 +116,36 @@ TEST_CASE("strays: of many equal rows none is one") {
   }
   CHECK(strays.found() == 0);
   check_whole(graph);
+}
+
+TEST_CASE(
+    "strays: a row that looks further from itself than others do is one when no walk meets it") {
+  constexpr std::uint32_t kOdd = 20;
+  Grown grown(GraphData::with_odd_rows(kRows, kOdd, 51));
+  // They lie apart from all others, so that they would be where walks begin.
+  for (std::uint32_t i = 0; i < kEntries; ++i) {
+    const std::uint32_t entry = grown.graph.entry(i);
+    if (entry != kNoNode && entry >= kRows) grown.graph.set_entry(i, kNoNode);
+  }
+  std::uint32_t astray = 0;
+  for (std::uint32_t node = kRows; node < kRows + kOdd; ++node) {
+    if (grown.is_leaf(node) && grown.lead_astray(node)) astray += grown.finds(node) ? 0U : 1U;
+  }
+  REQUIRE(astray > kOdd / 2);
+  Strays strays(grown.graph);
+  strays.begin();
+  while (strays.step(100)) check_whole(grown.graph);
+  CHECK(strays.found() >= astray);
+  for (std::uint32_t row = kRows; row < kRows + kOdd; ++row) {
+    CAPTURE(row);
+    CHECK(grown.finds(row));
+  }
+  // And those that walks do meet are none.
+  const std::uint64_t first = strays.found();
+  strays.begin();
+  while (strays.step(1'000)) {
+  }
+  CHECK(strays.found() * 4 < first);
 }
 
 TEST_CASE("strays: an empty graph has none") {
