@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/database_core.h"
+#include "engine/graph_keeper.h"
 #include "engine/guard.h"
 #include "engine/store/open_store.h"
 
@@ -144,6 +145,16 @@ Result<GraphLook> look_at_graph(Database& database, std::string_view collection)
       }
     }
     return look;
+  });
+}
+
+Result<bool> is_graph_at_rest(Database& database, std::string_view collection) {
+  return guarded([&]() -> Result<bool> {
+    DatabaseCore* const core = DatabaseAccess::core(database);
+    if (core == nullptr) return moved_from();
+    const auto found = core->find(collection);
+    VECSERVE_TRY(found.status());
+    return is_graph_at_rest(**found);
   });
 }
 

@@ -37,6 +37,9 @@ struct GraphLook {
 };
 [[nodiscard]] Result<GraphLook> look_at_graph(Database& database, std::string_view collection);
 
+// Whether its keeper has nothing left to link, repair or bring nearer.
+[[nodiscard]] Result<bool> is_graph_at_rest(Database& database, std::string_view collection);
+
 // One pass of what the background thread does: expiry, then rewriting of sparse blocks.
 [[nodiscard]] Status run_maintenance(Database& database);
 

@@ -101,6 +101,11 @@ void look_for_copy(CollectionCore& core) {
   }
 }
 
+// Enough has changed since strays were last looked for.
+bool may_have_strays(const GraphState::Keeping& keeping, const Graph& graph, std::uint64_t share) {
+  return keeping.strayed != 0 && keeping.strayed * share >= graph.live();
+}
+
 class Pass {
  public:
   Pass(CollectionCore& core, std::uint32_t threads, const std::function<bool()>& stopping)
@@ -354,8 +359,7 @@ class Pass {
     Strays& strays = *keeping_.strays;
     if (!strays.busy()) {
       const bool idle = ++keeping_.idle_passes >= kStrayIdlePasses;
-      const std::uint64_t share = idle ? kStrayIdleShare : kStrayShare;
-      if (keeping_.strayed == 0 || keeping_.strayed * share < graph_->live()) return false;
+      if (!may_have_strays(keeping_, *graph_, idle ? kStrayIdleShare : kStrayShare)) return false;
       keeping_.strayed = 0;
       keeping_.stray_rounds = 0;
       // From then on they stay as they are until something changes, and so does what walks find.
@@ -397,6 +401,15 @@ Result<bool> keep_graph(const std::shared_ptr<CollectionCore>& core, std::uint32
     core->graphs.set_effort(nullptr);
     return Status(StatusCode::resource_exhausted, "no memory for the graph");
   }
+}
+
+bool is_graph_at_rest(CollectionCore& core) {
+  const std::lock_guard lock(core.graphs.keeping_mutex);
+  const GraphState::Keeping& keeping = core.graphs.keeping;
+  const std::shared_ptr<Graph> graph = core.graphs.graph();
+  return graph != nullptr && keeping.restoring == nullptr && !keeping.repair->busy() &&
+         !keeping.strays->busy() && !may_have_strays(keeping, *graph, kStrayIdleShare) &&
+         rows_from(*core.snapshot(), graph->watermark.load(std::memory_order_relaxed)) == 0;
 }
 
 void save_graph(CollectionCore& core, const std::function<bool()>& late) {

@@ -20,6 +20,9 @@ inline constexpr std::uint64_t kGraphRowsMin = 2'000;
 [[nodiscard]] Result<bool> keep_graph(const std::shared_ptr<CollectionCore>& core,
                                       std::uint32_t threads, const std::function<bool()>& stopping);
 
+// Whether no more is to be linked, repaired or brought nearer until something changes.
+[[nodiscard]] bool is_graph_at_rest(CollectionCore& core);
+
 // Before the store is closed, when no pass runs any more: brings the copy in the store up to date,
 // if enough has changed to be worth it, unless `late` says so first. The old copy is then left.
 void save_graph(CollectionCore& core, const std::function<bool()>& late);
