@@ -1,9 +1,11 @@
 // What does a second copy of late calls do for the tail, and what does it cost? Canonical run:
-// bench_hedge --json -, about five minutes; --replicas runs a part of it. Columns: load, of what
+// bench_hedge --json -, about nine minutes; --replicas runs a part of it. Columns: load, of what
 // the replicas can do; p50_us to p999_us, response times from the intended start, each also
 // unhedged (the same client that chooses between two replicas, on the same arrivals and stalls);
 // p999_ratio; extra_work, time served for nobody against time served for somebody;
-// cancelled_queued_share of the losers. `replicas` says what they are:
+// cancelled_queued_share of the losers. Real servers run in rounds, hedged and unhedged in turns;
+// p50_ratio_least and _most are the hedged median against the unhedged one in single rounds.
+// `replicas` says what they are:
 //  - simulated: simulated time, on the same decisions as HedgedClient, runs of all seeds together;
 //    calls of 300 us, one in a hundred ten times as long, stalls of 20 ms once a second.
 //  - real servers, timed device: three of net/server in this process behind HedgedClient, over a
@@ -14,7 +16,7 @@
 #include <vector>
 
 #include "tools/bench/bench_report.h"
-#include "tools/hedge/rig.h"
+#include "tools/hedge/rounds.h"
 #include "tools/hedge/simulation.h"
 #include "tools/plot/views.h"
 
@@ -28,7 +30,8 @@ struct Settings {
   std::vector<double> loads = {0.3, 0.6, 0.8, 0.95};
   std::uint32_t seeds = 8;
   std::uint64_t calls = 200'000;
-  double seconds = 20.0;  // of each run with real servers
+  double seconds = 8.0;      // of each run with real servers
+  std::uint32_t rounds = 4;  // of such runs, hedged and unhedged in turns
   std::vector<std::string> replicas = {"simulated", "timed", "scans"};
 
   bool runs(const char* kind) const {
@@ -90,48 +93,36 @@ void report_case(Report& report, const Settings& settings, const char* name,
               {"replicas", "simulated"}});
 }
 
-hedge::RigRun run_real(const hedge::RigOptions& options, bool hedging) {
-  hedge::RigOptions rig = options;
-  rig.hedging = hedging;
-  Result<hedge::RigRun> run = hedge::run_rig(rig);
-  require(run.ok(), run.status().to_string());
-  return std::move(run).value();
-}
-
-void report_real(Report& report, const char* name, const hedge::RigOptions& options) {
-  const hedge::RigRun plain = run_real(options, false);
-  const hedge::RigRun hedged = run_real(options, true);
-  const auto ascending = [](const hedge::RigRun& run) {
-    std::vector<double> latencies = run.latencies_us();
-    std::sort(latencies.begin(), latencies.end());
-    return latencies;
-  };
-  const std::vector<double> before = ascending(plain), after = ascending(hedged);
-  require(!before.empty() && !after.empty(), "the replicas answered nothing");
-  const auto at = [](const std::vector<double>& all, double p) {
-    return plot::percentile_of(all, p);
-  };
+void report_real(Report& report, const Settings& settings, const char* name,
+                 const hedge::RigOptions& options) {
+  const Result<hedge::Rounds> rounds = hedge::run_rounds(options, settings.rounds);
+  require(rounds.ok(), rounds.status().to_string());
+  const hedge::RoundsSum &plain = rounds->plain, &hedged = rounds->hedged;
+  require(!plain.latencies_us.empty() && !hedged.latencies_us.empty(),
+          "the replicas answered nothing");
+  const std::vector<double> medians = rounds->median_ratios();
+  const auto [least, most] = std::minmax_element(medians.begin(), medians.end());
   const HedgeStats& stats = hedged.stats;
-  const auto losers = static_cast<double>(
-      std::max<std::uint64_t>(stats.cancelled_queued + stats.cancelled_running + stats.wasted, 1));
   report.add({{"case", name},
-              {"load", hedged.load},
-              {"p50_us", at(after, 0.5)},
-              {"p50_unhedged_us", at(before, 0.5)},
-              {"p99_us", at(after, 0.99)},
-              {"p99_unhedged_us", at(before, 0.99)},
-              {"p999_us", at(after, 0.999)},
-              {"p999_unhedged_us", at(before, 0.999)},
-              {"p999_ratio", at(before, 0.999) / at(after, 0.999)},
+              {"load", rounds->load},
+              {"p50_us", hedged.at(0.5)},
+              {"p50_unhedged_us", plain.at(0.5)},
+              {"p50_ratio_least", *least},
+              {"p50_ratio_most", *most},
+              {"p99_us", hedged.at(0.99)},
+              {"p99_unhedged_us", plain.at(0.99)},
+              {"p999_us", hedged.at(0.999)},
+              {"p999_unhedged_us", plain.at(0.999)},
+              {"p999_ratio", plain.at(0.999) / hedged.at(0.999)},
               {"extra_work", hedged.extra_work()},
               {"hedge_share", static_cast<double>(stats.hedges) / static_cast<double>(stats.calls)},
-              {"cancelled_queued_share", static_cast<double>(stats.cancelled_queued) / losers},
-              {"cancelled_running_share", static_cast<double>(stats.cancelled_running) / losers},
-              {"n", after.size()},
-              {"service_us", hedged.service_us},
-              {"sender_lag_p99_us",
-               static_cast<double>(hedged.run.report.summary.lag.value_at(0.99)) * 1e-3},
-              {"replicas", hedged.replicas}});
+              {"cancelled_queued_share", hedged.cancelled_queued_share()},
+              {"cancelled_running_share", hedged.cancelled_running_share()},
+              {"n", hedged.latencies_us.size()},
+              {"rounds", settings.rounds},
+              {"service_us", rounds->service_us},
+              {"sender_lag_p99_us", hedged.sender_lag_p99_us},
+              {"replicas", rounds->replicas}});
 }
 
 void run_rigs(Report& report, const Settings& settings) {
@@ -146,21 +137,21 @@ void run_rigs(Report& report, const Settings& settings) {
     progress("real scans");
     options.real_scans = true;
     options.load = 0.3;
-    report_real(report, "stalls", options);
+    report_real(report, settings, "stalls", options);
     options.real_scans = false;
   }
   for (const double load : settings.loads) {
     if (!settings.runs("timed")) break;
     progress("timed device, load " + std::to_string(load));
     options.load = load;
-    report_real(report, "stalls", options);
+    report_real(report, settings, "stalls", options);
   }
   if (!settings.runs("timed") || settings.common.smoke) return;
   progress("timed device, all replicas slow");
   options.load = 0.3;
   options.stall_every_s = 0.0;
   options.all_slow_factor = 3.0;
-  report_real(report, "all slow", options);
+  report_real(report, settings, "all slow", options);
 }
 
 void run_simulated(Report& report, const Settings& settings) {
@@ -191,6 +182,9 @@ void run(int argc, char** argv) {
   app.add_option("--seconds", settings.seconds, "of each run with real servers")
       ->check(CLI::Range(0.1, 3'600.0))
       ->capture_default_str();
+  app.add_option("--rounds", settings.rounds, "of runs with real servers, hedged and unhedged")
+      ->check(CLI::Range(1, 100))
+      ->capture_default_str();
   app.add_option("--replicas", settings.replicas, "any of simulated, timed, scans")
       ->delimiter(',')
       ->check(CLI::IsMember({"simulated", "timed", "scans"}));
@@ -203,6 +197,7 @@ void run(int argc, char** argv) {
     settings.seeds = 1;
     settings.calls = 20'000;
     settings.seconds = 0.4;
+    settings.rounds = 1;
     settings.loads = {0.3};
   }
   Report report("hedge", settings.common);

@@ -147,19 +147,28 @@ std::vector<double> RigRun::latencies_us() const {
   return latencies;
 }
 
+double RigRun::useful_us() const {
+  if (finished_us > 0.0) return finished_us - static_cast<double>(stats.wasted) * service_us;
+  return static_cast<double>(stats.calls) * service_us;
+}
+
+double RigRun::wasted_us() const {
+  const double answered_us = static_cast<double>(stats.wasted) * service_us;
+  if (finished_us > 0.0) return stopped_us + answered_us;
+  return answered_us + static_cast<double>(stats.cancelled_running) * service_us;
+}
+
 double RigRun::extra_work() const {
-  const auto answered = static_cast<double>(stats.wasted) * service_us;
-  if (finished_us > 0.0) {
-    return (stopped_us + answered) / std::max(1.0, finished_us - answered);
-  }
-  const auto ran = static_cast<double>(stats.wasted + stats.cancelled_running);
-  return ran / std::max(1.0, static_cast<double>(stats.calls));
+  return wasted_us() / std::max(1.0, useful_us());
+}
+
+std::uint64_t RigRun::losers() const {
+  return stats.cancelled_queued + stats.cancelled_running + stats.wasted;
 }
 
 double RigRun::cancelled_queued_share() const {
-  const std::uint64_t losers = stats.cancelled_queued + stats.cancelled_running + stats.wasted;
-  return losers == 0 ? 1.0
-                     : static_cast<double>(stats.cancelled_queued) / static_cast<double>(losers);
+  const std::uint64_t all = losers();
+  return all == 0 ? 1.0 : static_cast<double>(stats.cancelled_queued) / static_cast<double>(all);
 }
 
 Result<RigRun> run_rig(const RigOptions& options) {

@@ -53,9 +53,12 @@ struct RigRun {
 
   // Response times from the intended start, warm-up not counted, in order of arrival.
   [[nodiscard]] std::vector<double> latencies_us() const;
-  // Work for nobody against work for somebody, by the devices' own count; of real scans by the
-  // number of losers that ran, each as a whole call.
-  [[nodiscard]] double extra_work() const;
+  // Work for somebody and for nobody, by the devices' own count; of real scans by the number of
+  // calls and of losers that ran, each as a whole call.
+  [[nodiscard]] double useful_us() const;
+  [[nodiscard]] double wasted_us() const;
+  [[nodiscard]] double extra_work() const;  // the second against the first
+  [[nodiscard]] std::uint64_t losers() const;
   // Of the copies that lost, how many never ran.
   [[nodiscard]] double cancelled_queued_share() const;
 };

@@ -1,0 +1,61 @@
+// Rounds on the rig, briefly: both kinds run as often, what they met is put together, and work for
+// nobody is only the hedged one's. What hedging gains is the bench's affair. Main thread, and the
+// rig's.
+#include "tools/hedge/rounds.h"
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+
+using namespace vecserve;
+using namespace vecserve::hedge;
+
+namespace {
+
+RigOptions brief() {
+  RigOptions options;
+  options.load = 0.2;
+  options.seconds = 0.3;
+  options.warm_up_s = 0.1;
+  options.dim = 16;
+  return options;
+}
+
+}  // namespace
+
+TEST_CASE("rounds: a sum holds the calls of all its runs in order, and a median of each") {
+  const Result<RigRun> first = run_rig(brief());
+  RigOptions other = brief();
+  other.seed = 2;
+  const Result<RigRun> second = run_rig(other);
+  REQUIRE(first.ok());
+  REQUIRE(second.ok());
+  RoundsSum sum;
+  CHECK(sum.at(0.5) == 0.0);
+  sum.add(*first);
+  sum.add(*second);
+  std::vector<double> all = first->latencies_us();
+  const std::vector<double> more = second->latencies_us();
+  all.insert(all.end(), more.begin(), more.end());
+  std::sort(all.begin(), all.end());
+  CHECK(sum.latencies_us == all);
+  CHECK(sum.at(0.0) == all.front());
+  CHECK(sum.round_medians_us.size() == 2);
+  CHECK(sum.useful_us == first->useful_us() + second->useful_us());
+  CHECK(sum.wasted_us == first->wasted_us() + second->wasted_us());
+  CHECK(sum.stats.calls == first->stats.calls + second->stats.calls);
+  CHECK(sum.losers == first->losers() + second->losers());
+  CHECK(sum.cancelled_queued_share() + sum.cancelled_running_share() <= 1.0);
+}
+
+TEST_CASE("rounds: both kinds take part in each, and only the hedged one works for nobody") {
+  const Result<Rounds> rounds = run_rounds(brief(), 2);
+  REQUIRE(rounds.ok());
+  CHECK(rounds->median_ratios().size() == 2);
+  CHECK(rounds->plain.stats.hedges == 0);
+  CHECK(rounds->plain.extra_work() == 0.0);
+  CHECK(rounds->plain.useful_us > 0.0);
+  CHECK(rounds->hedged.useful_us > 0.0);
+  CHECK(rounds->load == Approx(0.2));
+  CHECK(rounds->service_us > 1'000.0);
+  CHECK(rounds->replicas == "real servers, timed device");
+}
