@@ -146,17 +146,23 @@ struct HedgedClient::State {
   }
 
   void begin(const Call& call, std::uint32_t cost_class) {
+    bool first = false;
     {
       const std::lock_guard lock(mutex);
       call->decided = policy.begin(call->called, cost_class, true);
-      plan_timer(call);
+      first = plan_timer(call);
     }
-    wake.notify_one();
+    // Most calls come after one that is looked at sooner, and are answered before their own turn:
+    // waking the timer thread for each would cost more than the call.
+    if (first) wake.notify_one();
     send(call, 0);
   }
 
-  void plan_timer(const Call& call) {
-    if (call->decided.hedge_at) timers.emplace(*call->decided.hedge_at, call);
+  // With the mutex held. True: nothing is due before this call.
+  bool plan_timer(const Call& call) {
+    if (!call->decided.hedge_at) return false;
+    const auto planned = timers.emplace(*call->decided.hedge_at, call);
+    return planned == timers.begin();
   }
 
   void send(const Call& call, std::uint32_t copy) {
@@ -267,13 +273,17 @@ struct HedgedClient::State {
         continue;
       }
       const auto due = timers.begin()->first;
-      if (SteadyClock::now() < due) {
+      Call call = timers.begin()->second.lock();
+      // A call that was answered needs no look: without it, the thread sleeps until the first that
+      // does.
+      const bool over = call == nullptr || call->answered;
+      if (!over && SteadyClock::now() < due) {
+        call.reset();  // it is not to outlive its answer here
         wake.wait_until(lock, due);
         continue;
       }
-      const Call call = timers.begin()->second.lock();
       timers.erase(timers.begin());
-      if (call == nullptr || call->answered) continue;
+      if (over) continue;
       if (!policy.hedge(call->decided, SteadyClock::now())) {
         plan_timer(call);
         continue;
