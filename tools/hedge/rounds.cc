@@ -1,4 +1,6 @@
-// Runs the rig in turns and adds up. See the header. Main thread.
+// Runs the rig in turns and adds up. After rig; before bench. Main thread.
+// Always holds: latencies stay in order as runs are added; every round begins with the kind that
+// ended the one before.
 #include "tools/hedge/rounds.h"
 
 #include <algorithm>
