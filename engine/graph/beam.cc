@@ -154,6 +154,14 @@ std::uint32_t Beam::meet_neighbours(const Graph& graph, const GraphProbe& probe,
   return count;
 }
 
+void Beam::keep_nearest(std::uint32_t ef) {
+  if (found_.size() > ef) {
+    std::nth_element(found_.begin(), found_.begin() + ef, found_.end(), nearer);
+    found_.resize(ef);
+  }
+  std::sort(found_.begin(), found_.end(), nearer);
+}
+
 std::size_t Beam::insert(const Near& near, std::uint32_t ef) {
   const auto at = std::upper_bound(found_.begin(), found_.end(), near, nearer);
   const auto place = static_cast<std::size_t>(at - found_.begin());
@@ -216,12 +224,15 @@ bool Beam::has_place_for(const Graph& graph, const GraphProbe& probe, std::uint3
 
 void Beam::walk(const Graph& graph, const GraphProbe& probe, const WalkLimits& limits) {
   begin(graph, probe, limits.newcomers);
-  std::sort(found_.begin(), found_.end(), nearer);
-  if (found_.size() > limits.ef) found_.resize(limits.ef);
+  keep_nearest(limits.ef);
   std::size_t next = 0;
   while (next < found_.size() && steps_ < limits.steps_max) {
     const std::uint32_t node = found_[next].node;
     found_[next].node |= kLeft;
+    // Left after this one, unless what this one names is nearer.
+    std::size_t second = next + 1;
+    while (second < found_.size() && (found_[second].node & kLeft) != 0) ++second;
+    if (second < found_.size()) prefetch_links(graph, found_[second].node);
     const std::uint32_t count = meet_neighbours(graph, probe, node);
     std::size_t first = next + 1;
     for (std::uint32_t i = 0; i < count; ++i) {
@@ -243,8 +254,7 @@ bool Beam::walk_filtered(const Graph& graph, const GraphProbe& probe, const Walk
   for (const Near& near : ahead_) {
     if (filter.passes(near.node)) found_.push_back(near);
   }
-  std::sort(found_.begin(), found_.end(), nearer);
-  if (found_.size() > limits.ef) found_.resize(limits.ef);
+  keep_nearest(limits.ef);
   std::make_heap(ahead_.begin(), ahead_.end(), further);
   while (!ahead_.empty()) {
     const Near near = ahead_.front();
