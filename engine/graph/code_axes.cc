@@ -19,6 +19,12 @@ constexpr float kLikeness = 0.3f;
 // zero and stands far from everything.
 constexpr float kCoordinateMax = 1e15f;
 constexpr double kFarSquare = 1e34;
+// What is all shorter has no codes: its inverse is no number.
+constexpr float kCodedMin = 1e-30f;
+constexpr float kCodeMost = 127.0f;
+constexpr std::uint8_t kZeroCode = 128;
+// Of an axis: its codes, and those of what they round off.
+constexpr std::uint32_t kTurnParts = 2;
 constexpr std::uint32_t kLanes = 16;
 // Directions have the length one, but for rounding.
 constexpr double kAxisSquareMax = 1.001;
@@ -42,26 +48,22 @@ double square_of(const float* y, std::uint32_t count) {
   return (sums[0] + sums[1]) + (sums[2] + sums[3]);
 }
 
-struct Coded {
-  float scale = 0.0f;
-  float left = 0.0f;
-};
-
-// Codes of what the axes see of a vector of that square.
+// Codes of numbers, within [-127, 127], and what one is worth. Truncating what was made positive
+// rounds, and can be done for several numbers at once.
 template <typename Put>
-Coded code(const float* along, std::uint32_t count, double square, const Put& put) {
+float put_codes(const float* values, std::uint32_t count, const Put& put) {
   float most = 0.0f;
-  for (std::uint32_t i = 0; i < count; ++i) most = std::max(most, std::fabs(along[i]));
-  Coded coded;
-  coded.scale = most > 0.0f ? most / 127.0f : 0.0f;
-  const float inverse = most > 0.0f ? 127.0f / most : 0.0f;
-  double seen = 0.0;
-  for (std::uint32_t i = 0; i < count; ++i) {
-    seen += static_cast<double>(along[i]) * static_cast<double>(along[i]);
-    put(i, static_cast<std::int32_t>(std::lrintf(std::clamp(along[i] * inverse, -127.0f, 127.0f))));
+  for (std::uint32_t i = 0; i < count; ++i) most = std::max(most, std::fabs(values[i]));
+  if (!(most > kCodedMin)) {
+    for (std::uint32_t i = 0; i < count; ++i) put(i, 0);
+    return 0.0f;
   }
-  coded.left = static_cast<float>(std::sqrt(std::max(0.0, square - seen)));
-  return coded;
+  const float inverse = kCodeMost / most;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const float up = values[i] * inverse + (static_cast<float>(kZeroCode) + 0.5f);
+    put(i, static_cast<std::int32_t>(up) - kZeroCode);
+  }
+  return most / kCodeMost;
 }
 
 }  // namespace
@@ -80,7 +82,34 @@ bool CodeAxes::serves(const RowShape& shape) {
 }
 
 std::size_t CodeAxes::scratch_floats() const {
-  return std::size_t{padded_} + count_ + kLanes;
+  const std::size_t turn = std::size_t{turn_lines_} * kGraphLineBytes / sizeof(float);
+  return std::size_t{padded_} + turn + std::size_t{kTurnParts} * count_ + std::size_t{2} * kLanes;
+}
+
+void CodeAxes::make_turns() {
+  turn_lines_ = (mapped_ + kGraphTailBytes + kGraphLineBytes - 1) / kGraphLineBytes;
+  const std::size_t bytes = std::size_t{turn_lines_} * kGraphLineBytes;
+  turns_ = AlignedBuffer(kTurnParts * count_ * bytes, AlignedBuffer::Use::full);
+  turn_places_.resize(std::size_t{kTurnParts} * count_);
+  std::vector<float> rest(mapped_);
+  for (std::uint32_t a = 0; a < count_; ++a) {
+    std::copy_n(&axes_[std::size_t{a} * padded_], mapped_, rest.data());
+    for (std::uint32_t part = 0; part < kTurnParts; ++part) {
+      const std::size_t place = std::size_t{part} * count_ + a;
+      auto* const record = reinterpret_cast<std::uint8_t*>(turns_.data()) + place * bytes;
+      std::fill_n(record, bytes, kZeroCode);
+      const float scale =
+          put_codes(rest.data(), mapped_, [record](std::uint32_t i, std::int32_t c) {
+            record[i] = static_cast<std::uint8_t>(c + kZeroCode);
+          });
+      for (std::uint32_t i = 0; i < mapped_; ++i) {
+        rest[i] -= scale * static_cast<float>(static_cast<std::int32_t>(record[i]) - kZeroCode);
+      }
+      const float tail[3] = {0.0f, scale, 0.0f};
+      std::memcpy(record + bytes - kGraphTailBytes, tail, sizeof(tail));
+      turn_places_[place] = record;
+    }
+  }
 }
 
 bool CodeAxes::map(const float* vector, bool query, float* y) const {
@@ -109,19 +138,48 @@ float* CodeAxes::see(const float* vector, bool query, float* scratch, double& sq
   }
   square = square_of(y, mapped_);
   if (!turned_) return y;
+  // Two parts of the vector by two of the axes; of the small parts the product is nothing.
   float* const along = y + padded_;
-  kernels_.products(reinterpret_cast<const float*>(axes_.data()), count_, y, padded_, along);
+  float* const more = along + count_;
+  float* const codes = aligned(more + std::size_t{kTurnParts - 1} * count_);
+  turn(y, codes, turn_places_, along);
+  for (std::uint32_t a = 0; a < count_; ++a) along[a] += more[a];
+  turn(y, codes, std::span(turn_places_).first(count_), more);
+  for (std::uint32_t a = 0; a < count_; ++a) along[a] += more[a];
   return along;
+}
+
+void CodeAxes::turn(float* y, float* code_place, std::span<const std::uint8_t* const> places,
+                    float* along) const {
+  auto* const codes = reinterpret_cast<std::int8_t*>(code_place);
+  std::fill_n(codes, std::size_t{turn_lines_} * kGraphLineBytes, std::int8_t{0});
+  std::int32_t sum = 0;
+  const float scale = put_codes(y, mapped_, [codes, &sum](std::uint32_t i, std::int32_t c) {
+    codes[i] = static_cast<std::int8_t>(c);
+    sum += c;
+  });
+  for (std::uint32_t i = 0; i < mapped_; ++i) y[i] -= scale * static_cast<float>(codes[i]);
+  GraphProbe probe;
+  probe.codes = codes;
+  probe.lines = turn_lines_;
+  probe.bias = kZeroCode * sum;
+  probe.twice_scale = -scale;  // a score takes off what is asked for here
+  kernels_.score(probe, places.data(), static_cast<std::uint32_t>(places.size()), along);
+}
+
+float CodeAxes::left_of(const float* along, double square) const {
+  if (!turned_) return 0.0f;
+  return static_cast<float>(std::sqrt(std::max(0.0, square - square_of(along, count_))));
 }
 
 void CodeAxes::encode(const float* row, float* scratch, std::uint8_t* record) const {
   double square = 0.0;
   const float* const along = see(row, false, scratch, square);
-  std::memset(record, 128, record_bytes());
-  const Coded coded = code(along, count_, square, [record](std::uint32_t i, std::int32_t c) {
-    record[i] = static_cast<std::uint8_t>(c + 128);
+  std::memset(record, kZeroCode, record_bytes());
+  const float scale = put_codes(along, count_, [record](std::uint32_t i, std::int32_t c) {
+    record[i] = static_cast<std::uint8_t>(c + kZeroCode);
   });
-  const float tail[3] = {static_cast<float>(square), coded.scale, turned_ ? coded.left : 0.0f};
+  const float tail[3] = {static_cast<float>(square), scale, left_of(along, square)};
   std::memcpy(record + record_bytes() - kGraphTailBytes, tail, sizeof(tail));
 }
 
@@ -130,10 +188,10 @@ float CodeAxes::make_probe(const float* query, float* scratch, std::int8_t* code
   double square = 0.0;
   const float* const along = see(query, true, scratch, square);
   std::memset(codes, 0, record_bytes());
-  const Coded coded = code(along, count_, square, [codes](std::uint32_t i, std::int32_t c) {
+  const float scale = put_codes(along, count_, [codes](std::uint32_t i, std::int32_t c) {
     codes[i] = static_cast<std::int8_t>(c);
   });
-  const float tail[3] = {static_cast<float>(square), coded.scale, turned_ ? coded.left : 0.0f};
+  const float tail[3] = {static_cast<float>(square), scale, left_of(along, square)};
   fill_probe(codes, tail, probe);
   return tail[0];
 }
@@ -142,7 +200,7 @@ float CodeAxes::make_probe(const std::uint8_t* record, std::int8_t* codes,
                            GraphProbe& probe) const {
   std::memset(codes, 0, record_bytes());
   for (std::uint32_t i = 0; i < count_; ++i) {
-    codes[i] = static_cast<std::int8_t>(static_cast<std::int32_t>(record[i]) - 128);
+    codes[i] = static_cast<std::int8_t>(static_cast<std::int32_t>(record[i]) - kZeroCode);
   }
   float tail[3];
   std::memcpy(tail, record + record_bytes() - kGraphTailBytes, sizeof(tail));
@@ -161,7 +219,7 @@ void CodeAxes::fill_probe(const std::int8_t* codes, const float (&tail)[3],
   }
   probe.codes = codes;
   probe.lines = lines_;
-  probe.bias = 128 * sum;
+  probe.bias = kZeroCode * sum;
   probe.twice_scale = 2.0f * scale;
   probe.twice_left = 2.0f * kLikeness * left;
   probe.rest_left = 2.0f * (1.0f - kLikeness) * left;
@@ -176,9 +234,8 @@ void CodeAxes::save(std::string& out) const {
   put_fixed(out, std::bit_cast<std::uint64_t>(largest_));
   for (std::uint32_t i = 0; i < mapped_; ++i) put(mean_[i]);
   if (!turned_) return;
-  const auto* const axes = reinterpret_cast<const float*>(axes_.data());
   for (std::uint32_t a = 0; a < count_; ++a) {
-    for (std::uint32_t i = 0; i < mapped_; ++i) put(axes[std::size_t{a} * padded_ + i]);
+    for (std::uint32_t i = 0; i < mapped_; ++i) put(axes_[std::size_t{a} * padded_ + i]);
   }
 }
 
@@ -207,17 +264,16 @@ bool CodeAxes::read(ByteReader& in) {
     if (!take(mean_[i]) || std::fabs(mean_[i]) > kCoordinateMax) return false;
   }
   if (!turned_) return true;
-  axes_ = AlignedBuffer(std::size_t{count_} * padded_ * sizeof(float), AlignedBuffer::Use::full);
-  auto* const axes = reinterpret_cast<float*>(axes_.data());
+  axes_.assign(std::size_t{count_} * padded_, 0.0f);
   for (std::uint32_t a = 0; a < count_; ++a) {
-    float* const axis = axes + std::size_t{a} * padded_;
-    std::fill_n(axis, padded_, 0.0f);
+    float* const axis = &axes_[std::size_t{a} * padded_];
     for (std::uint32_t i = 0; i < mapped_; ++i) {
       if (!take(axis[i])) return false;
     }
     // What an axis sees of a vector is then no longer than that.
     if (!(square_of(axis, mapped_) <= kAxisSquareMax)) return false;
   }
+  make_turns();
   return true;
 }
 

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -71,10 +72,17 @@ class CodeAxes {
   friend class AxesLearner;
   bool read(ByteReader& in);
   CodeAxes(const RowShape& shape, const GraphKernels& kernels);
+  // The axes as they are used, from axes_. May throw std::bad_alloc.
+  void make_turns();
   // y of padded_ floats; false when it is out of the range of floats.
   bool map(const float* vector, bool query, float* y) const;
   // The coordinates that become codes, within scratch, and |y|^2.
   float* see(const float* vector, bool query, float* scratch, double& square) const;
+  // What axes at those places see of the codes of y; y is what these round off then.
+  void turn(float* y, float* code_place, std::span<const std::uint8_t* const> places,
+            float* along) const;
+  // How long what the axes do not see of a vector of that square is.
+  float left_of(const float* along, double square) const;
   // tail: square, scale and left, as in a record.
   void fill_probe(const std::int8_t* codes, const float (&tail)[3], GraphProbe& probe) const;
 
@@ -88,7 +96,13 @@ class CodeAxes {
   bool turned_ = false;   // false: codes are the coordinates themselves
   double largest_ = 0.0;  // for dot
   std::vector<float> mean_;
-  AlignedBuffer axes_;  // count_ rows of padded_ floats
+  std::vector<float> axes_;  // count_ rows of padded_ floats, as they were learned
+  // What turns a vector, if turned_: the axes coded like rows, and what that rounds off likewise,
+  // so that the kernel that scores records is the one that multiplies with them. Fifteen bits of
+  // vector and axis are as good as floats here, and are multiplied in a third of the time.
+  std::uint32_t turn_lines_ = 0;
+  AlignedBuffer turns_;
+  std::vector<const std::uint8_t*> turn_places_;
 };
 
 }  // namespace vecserve::engine

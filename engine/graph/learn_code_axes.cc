@@ -207,10 +207,9 @@ class AxesLearner {
     axes_->turned_ = true;
     axes_->lines_ = lines;
     axes_->count_ = used / 4 * 4;
-    axes_->axes_ = AlignedBuffer(std::size_t{axes_->count_} * padded * sizeof(float),
-                                 AlignedBuffer::Use::full);
-    std::copy_n(directions_.data(), std::size_t{axes_->count_} * padded,
-                reinterpret_cast<float*>(axes_->axes_.data()));
+    const auto used_floats = static_cast<std::ptrdiff_t>(std::size_t{axes_->count_} * padded);
+    axes_->axes_.assign(directions_.begin(), directions_.begin() + used_floats);
+    axes_->make_turns();
     return true;
   }
 

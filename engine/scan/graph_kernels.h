@@ -37,10 +37,6 @@ struct GraphKernels {
   // scores[i] of records[i], 64-byte aligned, for i in [0, count).
   void (*score)(const GraphProbe&, const std::uint8_t* const* records, std::uint32_t count,
                 float* scores) = nullptr;
-  // out[a] = the dot product of y with the a-th of `count` axes, which lie `length` floats apart.
-  // `count` is a multiple of 4, `length` of 16; all is 64-byte aligned but `out`.
-  void (*products)(const float* axes, std::uint32_t count, const float* y, std::uint32_t length,
-                   float* out) = nullptr;
 };
 
 // Best first; "generic" is the last and runs everywhere. Includes tables that this machine cannot

@@ -28,21 +28,8 @@ void score(const GraphProbe& probe, const std::uint8_t* const* records, std::uin
   }
 }
 
-void products(const float* axes, std::uint32_t count, const float* y, std::uint32_t length,
-              float* out) {
-  for (std::uint32_t a = 0; a < count; ++a) {
-    const float* const axis = axes + std::size_t{a} * length;
-    float sums[16] = {};
-    for (std::uint32_t i = 0; i < length; i += 16) {
-      for (std::uint32_t lane = 0; lane < 16; ++lane) sums[lane] += axis[i + lane] * y[i + lane];
-    }
-    out[a] = 0.0f;
-    for (const float sum : sums) out[a] += sum;
-  }
-}
-
 }  // namespace
 
-const GraphKernels kGenericGraphKernels = {"generic", supported, score, products};
+const GraphKernels kGenericGraphKernels = {"generic", supported, score};
 
 }  // namespace vecserve::engine

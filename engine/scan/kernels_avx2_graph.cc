@@ -45,32 +45,8 @@ void score(const GraphProbe& probe, const std::uint8_t* const* records, std::uin
   }
 }
 
-float add_up(__m256 sums) {
-  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(sums), _mm256_extractf128_ps(sums, 1));
-  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
-}
-
-void products(const float* axes, std::uint32_t count, const float* y, std::uint32_t length,
-              float* out) {
-  constexpr std::uint32_t kRows = 4;
-  for (std::uint32_t a = 0; a < count; a += kRows) {
-    const float* const four = axes + std::size_t{a} * length;
-    __m256 sums[kRows] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
-                          _mm256_setzero_ps()};
-    for (std::size_t i = 0; i < length; i += 8) {
-      const __m256 of_y = _mm256_load_ps(y + i);
-      for (std::uint32_t row = 0; row < kRows; ++row) {
-        const __m256 axis = _mm256_load_ps(four + std::size_t{row} * length + i);
-        sums[row] = _mm256_fmadd_ps(axis, of_y, sums[row]);
-      }
-    }
-    for (std::uint32_t row = 0; row < kRows; ++row) out[a + row] = add_up(sums[row]);
-  }
-}
-
 }  // namespace
 
-const GraphKernels kAvx2GraphKernels = {"avx2", supported, score, products};
+const GraphKernels kAvx2GraphKernels = {"avx2", supported, score};
 
 }  // namespace vecserve::engine

@@ -72,25 +72,8 @@ void score(const GraphProbe& probe, const std::uint8_t* const* records, std::uin
   _mm_mask_storeu_ps(scores + i, static_cast<__mmask8>((1U << left) - 1U), score_four(probe, rows));
 }
 
-void products(const float* axes, std::uint32_t count, const float* y, std::uint32_t length,
-              float* out) {
-  for (std::uint32_t a = 0; a < count; a += kRows) {
-    const float* const four = axes + std::size_t{a} * length;
-    __m512 sums[kRows] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
-                          _mm512_setzero_ps()};
-    for (std::size_t i = 0; i < length; i += 16) {
-      const __m512 of_y = _mm512_load_ps(y + i);
-      for (std::uint32_t row = 0; row < kRows; ++row) {
-        const __m512 axis = _mm512_load_ps(four + std::size_t{row} * length + i);
-        sums[row] = _mm512_fmadd_ps(axis, of_y, sums[row]);
-      }
-    }
-    for (std::uint32_t row = 0; row < kRows; ++row) out[a + row] = _mm512_reduce_add_ps(sums[row]);
-  }
-}
-
 }  // namespace
 
-const GraphKernels kVnniGraphKernels = {"vnni", supported, score, products};
+const GraphKernels kVnniGraphKernels = {"vnni", supported, score};
 
 }  // namespace vecserve::engine

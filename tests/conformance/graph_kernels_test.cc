@@ -1,5 +1,5 @@
-// Holds every table of graph kernels to the obvious one: the same scores and products but for the
-// rounding of floats, at every number of lines and records. Seeded, the test's thread. Always
+// Holds every table of graph kernels to the obvious one: the same scores but for the rounding of
+// floats, at every number of lines and records. Seeded, the test's thread. Always
 // holds: a table that this machine cannot run is passed over, and generic always runs.
 #include "engine/scan/graph_kernels.h"
 
@@ -70,29 +70,6 @@ TEST_CASE("graph kernels: every table gives the scores of the generic one") {
           const double dot_part = 0.25 * 10.0 * 127.0 * 127.0 * 64.0 * lines;
           CHECK(std::fabs(static_cast<double>(got[i] - wanted[i])) <= 1e-6 * dot_part);
         }
-      }
-    }
-  }
-}
-
-TEST_CASE("graph kernels: every table gives the products of the generic one") {
-  Dice dice(9);
-  for (const GraphKernels* table : graph_kernel_tables()) {
-    CAPTURE(table->name);
-    if (!table->supported()) continue;
-    for (const std::uint32_t length : {16U, 48U, 784U}) {
-      const std::uint32_t count = 12;
-      AlignedBuffer memory((count + 1) * length * sizeof(float));
-      auto* const floats = reinterpret_cast<float*>(memory.data());
-      for (std::uint32_t i = 0; i < (count + 1) * length; ++i) floats[i] = number(dice);
-      const float* const y = floats + count * length;
-      std::vector<float> wanted(count);
-      std::vector<float> got(count);
-      graph_kernel_tables().back()->products(floats, count, y, length, wanted.data());
-      table->products(floats, count, y, length, got.data());
-      for (std::uint32_t a = 0; a < count; ++a) {
-        CHECK(static_cast<double>(got[a]) ==
-              Approx(static_cast<double>(wanted[a])).margin(1.0 * length));
       }
     }
   }
