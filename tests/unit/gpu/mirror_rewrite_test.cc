@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "tests/support/simt/emulated_gpu.h"
+#include "tests/support/simt/fail_in_turn.h"
 #include "tests/support/simt/on_device.h"
 
 namespace {
@@ -17,8 +18,8 @@ using namespace vecserve::test::simt;
 
 using Origins = std::vector<Mirror::Origin>;
 
-std::shared_ptr<Device> device(Device::Inject inject = {}) {
-  return std::make_shared<Device>(make_emulated_driver(), std::move(inject));
+std::shared_ptr<Device> device() {
+  return std::make_shared<Device>(make_emulated_driver());
 }
 
 // One row in so many of every block, copied to a block of its own.
@@ -203,18 +204,9 @@ TEST_CASE("mirror rewrite: a block that grew keeps its page until the new one is
   data.sketch();  // whose sketch and bits they are does not matter to the mirror
   const LiveWords words(std::shared_ptr<const void>(), data.bits[0].data());
   int refused = 0;
-  bool reached = true;
-  for (std::uint64_t at = 0; reached; ++at) {
-    CAPTURE(at);
-    bool armed = false;
-    std::uint64_t made = 0;
-    reached = false;
-    const auto shared = device([&](std::uint64_t) {
-      const bool now = armed && made++ == at;
-      reached = reached || now;
-      return now ? DriverCode::failed : DriverCode::ok;
-    });
-    const auto mirror = Mirror::make(shared, std::size_t{8} << 20, std::size_t{4} << 10).value();
+  fail_in_turn(DriverCode::failed, 200, [&](FailingDevice& failing) {
+    const auto mirror =
+        Mirror::make(failing.make(), std::size_t{8} << 20, std::size_t{4} << 10).value();
     cover_all(*mirror, data.blocks);
     const Sparse sparse(data.blocks, data.rows.shape(), 2);
     RowBlock& fresh = *sparse.fresh;
@@ -226,9 +218,9 @@ TEST_CASE("mirror rewrite: a block that grew keeps its page until the new one is
     fresh.append(10'000, IdView(std::uint64_t{1}), data.blocks[0].block->vector(1), 0);
     const std::uint64_t used = mirror->report().used_bytes;
     const auto first = mirror->find(fresh.serial());
-    armed = true;
+    failing.arm();
     const Status grown = mirror->cover(fresh, fresh.size());
-    armed = false;
+    failing.disarm();
     refused += grown.ok() ? 0 : 1;
     const auto page = mirror->find(fresh.serial());
     CHECK((page == first) == !grown.ok());
@@ -237,8 +229,7 @@ TEST_CASE("mirror rewrite: a block that grew keeps its page until the new one is
     if (grown.ok()) CHECK(difference(fresh, *page) == "");
     CHECK(mirror->report().sketched == 1);
     CHECK(mirror->report().masked == 1);
-    REQUIRE(at < 200);
-  }
+  });
   CHECK(refused > 5);
 }
 
@@ -247,23 +238,15 @@ TEST_CASE("mirror rewrite: whichever call fails, the page is whole or not there"
   const Sparse sparse(data.blocks, data.rows.shape(), 2);
   for (const DriverCode code : {DriverCode::failed, DriverCode::lost, DriverCode::out_of_memory}) {
     int refused = 0;
-    bool reached = true;
-    for (std::uint64_t at = 0; reached; ++at) {
-      CAPTURE(at, static_cast<int>(code));
-      bool armed = false;
-      std::uint64_t made = 0;
-      reached = false;
-      const auto shared = device([&](std::uint64_t) {
-        const bool now = armed && made++ == at;
-        reached = reached || now;
-        return now ? code : DriverCode::ok;
-      });
+    CAPTURE(static_cast<int>(code));
+    fail_in_turn(code, 200, [&](FailingDevice& failing) {
+      const auto shared = failing.make();
       const auto mirror = Mirror::make(shared, std::size_t{8} << 20, std::size_t{4} << 10).value();
       cover_all(*mirror, data.blocks);
       const std::uint64_t used = mirror->report().used_bytes;
-      armed = true;
+      failing.arm();
       const Status moved = mirror->rewrite(*sparse.fresh, sparse.origins);
-      armed = false;
+      failing.disarm();
       const auto page = mirror->find(sparse.fresh->serial());
       CHECK((page != nullptr) == moved.ok());
       if (page != nullptr) CHECK(difference(*sparse.fresh, *page) == "");
@@ -273,8 +256,7 @@ TEST_CASE("mirror rewrite: whichever call fails, the page is whole or not there"
         REQUIRE(mirror->rewrite(*sparse.fresh, sparse.origins).ok());
         CHECK(difference(*sparse.fresh, *mirror->find(sparse.fresh->serial())) == "");
       }
-      REQUIRE(at < 200);
-    }
+    });
     CHECK(refused > 5);  // waits, copies, records, the move and the drain
   }
 }

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "tests/support/simt/emulated_driver.h"
+#include "tests/support/simt/fail_in_turn.h"
 #include "tests/support/simt/gpu_case.h"
 
 namespace {
@@ -218,26 +219,17 @@ TEST_CASE("mirror: bits of more rows take the place of fewer, though they are th
 
 TEST_CASE("mirror: whichever call fails, no block has live bits that did not come over") {
   GpuCase data(Metric::l2, 32, 500, 170, 0, 6);
-  bool reached = true;
   int refused = 0;
-  for (std::uint64_t at = 0; reached; ++at) {
-    CAPTURE(at);
-    bool armed = false;
-    std::uint64_t made = 0;
-    reached = false;
-    const auto shared = device([&](std::uint64_t) {
-      const bool now = armed && made++ == at;
-      reached = reached || now;
-      return now ? DriverCode::failed : DriverCode::ok;
-    });
-    const auto mirror = Mirror::make(shared, std::size_t{8} << 20, std::size_t{64} << 10).value();
+  fail_in_turn(DriverCode::failed, 100, [&](FailingDevice& failing) {
+    const auto mirror =
+        Mirror::make(failing.make(), std::size_t{8} << 20, std::size_t{64} << 10).value();
     std::vector<Mirror::Live> live;
     for (std::size_t b = 0; b < data.blocks.size(); ++b) {
       REQUIRE(mirror->cover(*data.blocks[b].block, 100).ok());
       const auto owned = std::make_shared<std::vector<std::uint64_t>>(3, 0x1111u * (b + 1));
       live.push_back({data.blocks[b].block->serial(), LiveWords(owned, owned->data()), 3});
     }
-    armed = true;
+    failing.arm();
     refused += mirror->cover_live(live).ok() ? 0 : 1;
     for (std::size_t b = 0; b < data.blocks.size(); ++b) {
       const MirrorView view = view_of(*mirror, *data.blocks[b].block);
@@ -245,8 +237,7 @@ TEST_CASE("mirror: whichever call fails, no block has live bits that did not com
       const std::uint64_t* const words = view.live->on_device();
       CHECK(std::all_of(words, words + 3, [&](auto word) { return word == 0x1111u * (b + 1); }));
     }
-    REQUIRE(at < 100);
-  }
+  });
   CHECK(refused >= 9);  // three calls for each of three blocks
 }
 
