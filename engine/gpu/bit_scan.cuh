@@ -19,18 +19,14 @@ __device__ __forceinline__ int differing_bits(const uint4& a, const uint4& b) {
 __device__ __forceinline__ void count_rows(const ScanArguments& a, const std::uint8_t* bits,
                                            unsigned first, unsigned any, Shared<uint4> queries,
                                            int (&mine)[kFewQueries]) {
-  const unsigned some = static_cast<unsigned>(__ffs(static_cast<int>(any))) - 1;
-  const unsigned g = lane_of() / 4;
-  const unsigned t = lane_of() % 4;
-  const unsigned chunks = a.stride / 16;
+  const LaneRows lane = lane_rows(a, first, any);
+  const unsigned chunks = lane.chunks;
+  const unsigned t = lane.t;
   VECSERVE_UNROLL
   for (unsigned q = 0; q < kFewQueries; ++q) mine[q] = 0;
   VECSERVE_UNROLL
   for (unsigned j = 0; j < 4; ++j) {
-    // In place of a row that is in no mask, one that is, which then comes from a cache.
-    const unsigned bit = 8 * j + g;
-    const unsigned row = first + ((any >> bit & 1) != 0 ? bit : some);
-    const uint4* const bytes = reinterpret_cast<const uint4*>(bits) + std::size_t{row} * chunks;
+    const uint4* const bytes = row_of(lane, bits, j);
     int sums[kFewQueries] = {};
     for (unsigned at = t; at < chunks; at += 4) {
       const uint4 chunk = fetch(bytes + at);

@@ -56,22 +56,43 @@ __device__ __forceinline__ unsigned eligible_for(const ScanArguments& a, const H
   return any;
 }
 
-// Products of 32 rows with the queries: of each query, the sum of row t * 8 + g to the lane 4g + t.
+// How a warp divides 32 rows: four lanes to a row, eight rows at a time, sixteen bytes to a lane.
 // In place of a row that is in no mask, one that is gets read once more, which comes from a cache.
+struct LaneRows {
+  unsigned first;   // row of the block
+  unsigned any;     // which of the 32 are in a mask
+  unsigned some;    // one of those
+  unsigned g;       // this lane's row of each eight
+  unsigned t;       // and which sixteen bytes of each sixty-four
+  unsigned chunks;  // of sixteen bytes, in a row
+};
+
+__device__ __forceinline__ LaneRows lane_rows(const ScanArguments& a, unsigned first,
+                                              unsigned any) {
+  const unsigned some = static_cast<unsigned>(__ffs(static_cast<int>(any))) - 1;
+  return {first, any, some, lane_of() / 4, lane_of() % 4, a.stride / 16};
+}
+
+// Of the j-th eight rows this lane's, from its first byte.
+__device__ __forceinline__ const uint4* row_of(const LaneRows& at, const std::uint8_t* plane,
+                                               unsigned j) {
+  const unsigned bit = 8 * j + at.g;
+  const unsigned row = at.first + ((at.any >> bit & 1) != 0 ? bit : at.some);
+  return reinterpret_cast<const uint4*>(plane) + std::size_t{row} * at.chunks;
+}
+
+// Products of 32 rows with the queries: of each query, the sum of row t * 8 + g to the lane 4g + t.
 template <unsigned kQueries>
 __device__ __forceinline__ void multiply_rows(const ScanArguments& a, const std::uint8_t* codes,
                                               unsigned first, unsigned any, Shared<uint4> queries,
                                               int (&mine)[kQueries]) {
-  const unsigned some = static_cast<unsigned>(__ffs(static_cast<int>(any))) - 1;
-  const unsigned g = lane_of() / 4;
-  const unsigned t = lane_of() % 4;
-  const unsigned chunks = a.stride / 16;
+  const LaneRows lane = lane_rows(a, first, any);
+  const unsigned chunks = lane.chunks;
+  const unsigned t = lane.t;
   const uint4* rows[4];
   int sums[kQueries][4];
   for (unsigned j = 0; j < 4; ++j) {
-    const unsigned bit = 8 * j + g;
-    const unsigned row = first + ((any >> bit & 1) != 0 ? bit : some);
-    rows[j] = reinterpret_cast<const uint4*>(codes) + std::size_t{row} * chunks + t;
+    rows[j] = row_of(lane, codes, j) + t;
     for (unsigned q = 0; q < kQueries; ++q) sums[q][j] = 0;
   }
   VECSERVE_UNROLL_TWICE
