@@ -14,6 +14,8 @@ namespace vecserve::test::simt {
 namespace {
 
 constexpr std::size_t kAlignment = 256;
+// Agents above the threads: copies that a gate tells of.
+constexpr std::uint32_t kCopies = 1'024;
 // Fresh memory reads as this for so many bytes: what is copied to the host unwritten shows. The
 // rest of a large allocation costs nothing until it is used.
 constexpr int kFresh = 0xcd;
@@ -66,39 +68,49 @@ std::string where(std::size_t offset, std::size_t size) {
 
 }  // namespace
 
-// Bits of a mark: 0-9 the thread, 10-35 the warp's epoch, 36-61 the block's, 62 is always set.
-SharedShadow::Mark SharedShadow::mark_of(const Moment& now) {
-  return Mark{1} << 62 | Mark{now.block_epoch} << 36 | Mark{now.warp_epoch} << 10 | now.thread;
+void join(Clock& into, const Clock& from) {
+  for (std::size_t i = 0; i < into.size(); ++i) into[i] = std::max(into[i], from[i]);
 }
 
-bool SharedShadow::same_thread(Mark mark, Mark now) {
-  return ((mark ^ now) & 1'023) == 0;
+// Bits of a mark: 0-10 the agent, a thread or kCopies and a gate; 11-42 its time; 62 is always set.
+SharedShadow::Mark SharedShadow::mark_of(std::uint32_t agent, std::uint32_t time) {
+  return Mark{1} << 62 | Mark{time} << 11 | agent;
 }
 
-bool SharedShadow::races(Mark mark, Mark now) {
-  if (mark >> 36 != now >> 36 || same_thread(mark, now)) return false;  // never, before, or us
-  const bool same_warp = ((mark ^ now) & (1'023 & ~31)) == 0;
-  return !same_warp || mark >> 10 == now >> 10;
+std::uint32_t SharedShadow::agent_of(Mark mark) {
+  return static_cast<std::uint32_t>(mark & 2'047);
+}
+
+bool SharedShadow::races(Mark mark, const Moment& now) {
+  const std::uint32_t agent = agent_of(mark);
+  if (mark == 0 || agent == now.thread) return false;
+  const std::uint32_t teller = agent < kCopies ? agent / 32 : kWarpsMax + agent - kCopies;
+  return static_cast<std::uint32_t>(mark >> 11) >= (*now.seen)[teller];
 }
 
 void SharedShadow::reset(std::size_t bytes) {
   words_.assign((bytes + kWordBytes - 1) / kWordBytes, Word());
+  fenced_.fill(0);
+}
+
+std::string SharedShadow::range_error(std::size_t offset, std::size_t size) const {
+  const std::size_t last = (offset + size + kWordBytes - 1) / kWordBytes;
+  if (offset % kWordBytes == 0 && last <= words_.size()) return {};
+  return "shared memory: " + where(offset, size) + " of " + std::to_string(words_.size() * 4);
 }
 
 std::string SharedShadow::touch(Access access, std::size_t offset, std::size_t size,
                                 const Moment& now) {
-  const std::size_t first = offset / kWordBytes;
+  std::string wrong = range_error(offset, size);
+  if (!wrong.empty()) return wrong;
   const std::size_t last = (offset + size + kWordBytes - 1) / kWordBytes;
-  if (offset % kWordBytes != 0 || last > words_.size()) {
-    return "shared memory: " + where(offset, size) + " of " + std::to_string(words_.size() * 4);
-  }
-  const Mark mine = mark_of(now);
-  for (std::size_t i = first; i < last; ++i) {
+  const Mark mine = mark_of(now.thread, now.epoch);
+  for (std::size_t i = offset / kWordBytes; i < last; ++i) {
     Word& word = words_[i];
     const bool against_readers =
-        access != Access::read && (races(word.readers[0], mine) || races(word.readers[1], mine));
-    const bool against_atomics = access != Access::atomic && races(word.atomic, mine);
-    if (races(word.writer, mine) || against_readers || against_atomics) {
+        access != Access::read && (races(word.readers[0], now) || races(word.readers[1], now));
+    const bool against_atomics = access != Access::atomic && races(word.atomic, now);
+    if (races(word.writer, now) || against_readers || against_atomics) {
       return "shared memory: race on " + where(offset, size) + " by thread " +
              std::to_string(now.thread);
     }
@@ -106,12 +118,45 @@ std::string SharedShadow::touch(Access access, std::size_t offset, std::size_t s
       return "shared memory: " + where(offset, size) + " read, but nobody wrote them";
     }
     if (access == Access::read) {
-      if (!same_thread(word.readers[0], mine)) word.readers[1] = word.readers[0];
+      if (agent_of(word.readers[0]) != now.thread || word.readers[0] == 0) {
+        word.readers[1] = word.readers[0];
+      }
       word.readers[0] = mine;
     } else {
       (access == Access::write ? word.writer : word.atomic) = mine;
       word.written = true;
+      if (access == Access::write) word.event = now.event;
     }
+  }
+  return {};
+}
+
+std::string SharedShadow::copy(std::size_t offset, std::size_t size, const Moment& now,
+                               std::uint32_t gate, std::uint32_t phase) {
+  std::string wrong = range_error(offset, size);
+  if (wrong.empty()) wrong = unfenced(offset, size);
+  if (!wrong.empty()) return wrong;
+  for (std::size_t i = offset / kWordBytes; i < (offset + size) / kWordBytes; ++i) {
+    Word& word = words_[i];
+    if (races(word.writer, now) || races(word.atomic, now) || races(word.readers[0], now) ||
+        races(word.readers[1], now)) {
+      return "shared memory: race on " + where(offset, size) + " by a copy of thread " +
+             std::to_string(now.thread);
+    }
+    word.writer = mark_of(kCopies + gate, phase);
+    word.written = true;
+  }
+  return {};
+}
+
+std::string SharedShadow::unfenced(std::size_t offset, std::size_t size) const {
+  std::string wrong = range_error(offset, size);
+  if (!wrong.empty()) return wrong;
+  for (std::size_t i = offset / kWordBytes; i < (offset + size) / kWordBytes; ++i) {
+    const std::uint32_t agent = agent_of(words_[i].writer);
+    if (words_[i].writer == 0 || agent >= kCopies || fenced_[agent] > words_[i].event) continue;
+    return "shared memory: " + where(offset, size) + " written by thread " + std::to_string(agent) +
+           ", which made no fence.proxy.async";
   }
   return {};
 }

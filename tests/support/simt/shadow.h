@@ -2,10 +2,11 @@
 // block's shared memory since when, and which bytes of device memory were ever written. Comes below
 // simt.h; machine.h asks it at each access. One launch at a time for a SharedShadow; DeviceMemory
 // is safe from any thread. Always holds: two accesses to a word of shared memory by different
-// threads, one of them a plain write, with no barrier between them, are reported, whatever the
-// order in which the emulator ran them.
+// threads, one of them a plain write, neither of which the other was told of by a barrier or a
+// gate, are reported, whatever the order in which the emulator ran them.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -17,11 +18,20 @@
 
 namespace vecserve::test::simt {
 
-// When an access happened, as barriers tell time.
+// Whose deeds a thread can know of: those of 32 warps, and of copies that 32 gates tell of.
+inline constexpr std::uint32_t kWarpsMax = 32;
+inline constexpr std::uint32_t kGatesMax = 32;
+// What has happened before, as far as a thread was told: of each warp its epochs below the number,
+// of each gate its phases.
+using Clock = std::array<std::uint32_t, kWarpsMax + kGatesMax>;
+void join(Clock& into, const Clock& from);
+
+// When an access happens.
 struct Moment {
   std::uint32_t thread = 0;
-  std::uint32_t block_epoch = 0;  // __syncthreads passed
-  std::uint32_t warp_epoch = 0;   // __syncwarp passed, counted by the thread's warp
+  std::uint32_t epoch = 0;  // of the thread's warp: it rises with each barrier that orders the warp
+  std::uint64_t event = 0;  // in the order in which the emulator runs threads
+  const Clock* seen = nullptr;
 };
 
 enum class Access : std::uint8_t { read, write, atomic };
@@ -35,19 +45,29 @@ class SharedShadow {
   // "" or what is wrong with touching [offset, offset + size).
   [[nodiscard]] std::string touch(Access access, std::size_t offset, std::size_t size,
                                   const Moment& now);
+  // A copy beside the threads writes it, which `now` started and the gate's phase tells the end of.
+  [[nodiscard]] std::string copy(std::size_t offset, std::size_t size, const Moment& now,
+                                 std::uint32_t gate, std::uint32_t phase);
+  // The thread made what it wrote so far visible to the asynchronous proxy.
+  void fence_async(std::uint32_t thread, std::uint64_t event) { fenced_[thread] = event; }
+  // "" or who wrote to it and made no such fence.
+  [[nodiscard]] std::string unfenced(std::size_t offset, std::size_t size) const;
 
  private:
-  using Mark = std::uint64_t;  // a moment in 64 bits, 0: never
+  using Mark = std::uint64_t;  // who and when in 64 bits, 0: never
   struct Word {
     Mark writer = 0;
     Mark atomic = 0;
     Mark readers[2] = {};  // the last of two different threads: enough to find one that is not us
+    std::uint64_t event = 0;  // of the last write
     bool written = false;
   };
-  [[nodiscard]] static Mark mark_of(const Moment& now);
-  [[nodiscard]] static bool races(Mark mark, Mark now);
-  [[nodiscard]] static bool same_thread(Mark mark, Mark now);
+  [[nodiscard]] static Mark mark_of(std::uint32_t agent, std::uint32_t time);
+  [[nodiscard]] static bool races(Mark mark, const Moment& now);
+  [[nodiscard]] static std::uint32_t agent_of(Mark mark);
+  [[nodiscard]] std::string range_error(std::size_t offset, std::size_t size) const;
   std::vector<Word> words_;
+  std::array<std::uint64_t, kWarpsMax * 32> fenced_{};
 };
 
 // While one exists on a thread, kernels that this thread runs leave word of what they read of a

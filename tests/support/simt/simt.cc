@@ -6,9 +6,11 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
+#include <ranges>
 #include <utility>
 #include <vector>
 
+#include "tests/support/simt/beside.h"
 #include "tests/support/simt/fiber.h"
 
 namespace vecserve::test::simt {
@@ -23,14 +25,24 @@ struct Warp {
   const char* operation = nullptr;
   std::size_t arrived = 0;
   std::uint32_t generation = 0;
-  std::uint32_t epoch = 0;  // __syncwarp passed
+  std::uint32_t epoch = 1;  // see Moment
 };
+
+// Those who have come to a barrier of some of the threads.
+struct Meeting {
+  std::vector<unsigned> threads;
+  std::uint32_t generation = 0;
+};
+constexpr unsigned kMeetings = 16;
 
 struct Machine {
   std::vector<std::unique_ptr<Fiber>> fibers;
   std::vector<Warp> warps;
+  std::vector<Clock> clocks;  // of the threads
   std::vector<std::byte> shared;
   SharedShadow shadow;
+  Beside beside;
+  Meeting meetings[kMeetings];
   Launch launch;
   const std::function<void()>* kernel = nullptr;
   Index thread;
@@ -41,6 +53,8 @@ struct Machine {
   unsigned finished = 0;
   std::uint32_t block_epoch = 0;
   std::uint64_t progress = 0;  // rises whenever a thread gets further
+  std::uint64_t events = 0;
+  bool nobody_comes = false;
   std::string error;
 };
 
@@ -51,15 +65,15 @@ void enter(void* kernel) {
   (*static_cast<const std::function<void()>*>(kernel))();
 }
 
-Moment now() {
-  return {machine->thread.x, machine->block_epoch,
-          machine->warps[machine->thread.x / kLanes].epoch};
-}
-
-// Lets the others run; comes back with the same thread.
-void wait_turn() {
-  const Index mine = machine->thread;
-  machine->fibers[mine.x]->yield();
+// These threads, of whole warps, tell each other all that they know, and begin a new epoch.
+template <typename Threads>
+void join_threads(const Threads& threads) {
+  Clock all{};
+  for (const unsigned t : threads) join(all, machine->clocks[t]);
+  for (const unsigned t : threads) {
+    if (t % kLanes == 0) all[t / kLanes] = ++machine->warps[t / kLanes].epoch;
+  }
+  for (const unsigned t : threads) machine->clocks[t] = all;
 }
 
 // One turn for each thread of the warp that is not done.
@@ -80,14 +94,20 @@ void run_warp(unsigned warp) {
 void run_block(unsigned block) {
   machine->block.x = block;
   machine->at_barrier = machine->finished = 0;
+  machine->nobody_comes = false;
   machine->block_epoch = 0;
   machine->shadow.reset(machine->launch.shared_bytes);
   std::fill(machine->shared.begin(), machine->shared.end(), std::byte{0xcd});
   for (Warp& warp : machine->warps) {
     warp.operation = nullptr;
     warp.arrived = 0;
-    warp.generation = warp.epoch = 0;
+    warp.generation = 0;
+    warp.epoch = 1;
   }
+  for (Meeting& meeting : machine->meetings) meeting = Meeting();
+  machine->beside = Beside();
+  machine->clocks.assign(machine->launch.block, Clock{});
+  for (unsigned t = 0; t < machine->launch.block; ++t) machine->clocks[t][t / kLanes] = 1;
   for (unsigned t = 0; t < machine->launch.block; ++t) {
     machine->fibers[t]->start(enter, const_cast<std::function<void()>*>(machine->kernel));
   }
@@ -96,10 +116,15 @@ void run_block(unsigned block) {
   while (machine->finished < machine->launch.block && machine->error.empty()) {
     const std::uint64_t before = machine->progress;
     for (unsigned w = 0; w < warps; ++w) run_warp((w + turn + block) % warps);
-    if (machine->progress == before && machine->error.empty()) {
+    if (machine->progress == before && machine->launch.lose_copies && !machine->nobody_comes) {
+      machine->nobody_comes = true;
+    } else if (machine->progress == before && machine->error.empty()) {
       machine->error =
           "block " + std::to_string(block) + ": threads wait for others that will never come";
     }
+  }
+  if (machine->error.empty() && !machine->launch.lose_copies) {
+    machine->error = machine->beside.unfinished();
   }
 }
 
@@ -139,6 +164,12 @@ const Index& grid_dimension() {
   return machine->grid_size;
 }
 
+// Comes back with the same thread.
+void wait_turn() {
+  const Index mine = machine->thread;
+  machine->fibers[mine.x]->yield();
+}
+
 void fail(std::string&& what) {
   {
     const std::string taken = std::move(what);
@@ -156,13 +187,17 @@ void sync_block() {
   if (++machine->at_barrier == machine->launch.block) {
     machine->at_barrier = 0;
     ++machine->block_epoch;
+    join_threads(std::views::iota(0u, machine->launch.block));
     return;
   }
   while (machine->block_epoch == epoch) wait_turn();
 }
 
-const Slots& exchange(const char* operation, const void* mine, std::size_t size) {
-  Warp& warp = machine->warps[machine->thread.x / kLanes];
+// `orders`: what the threads did before is known to all of them afterwards.
+static const Slots& meet_in_warp(const char* operation, const void* mine, std::size_t size,
+                                 bool orders) {
+  const unsigned number = machine->thread.x / kLanes;
+  Warp& warp = machine->warps[number];
   if (warp.arrived == 0) {
     warp.operation = operation;
   } else if (std::strcmp(warp.operation, operation) != 0) {
@@ -175,18 +210,60 @@ const Slots& exchange(const char* operation, const void* mine, std::size_t size)
   if (++warp.arrived == kLanes) {
     warp.arrived = 0;
     ++warp.generation;
+    if (orders) join_threads(std::views::iota(number * kLanes, (number + 1) * kLanes));
   } else {
     while (warp.generation == generation) wait_turn();
   }
   return slots;
 }
 
+const Slots& exchange(const char* operation, const void* mine, std::size_t size) {
+  return meet_in_warp(operation, mine, size, false);
+}
+
 void sync_warp() {
-  Warp& warp = machine->warps[machine->thread.x / kLanes];
-  const std::uint32_t generation = warp.generation;
   const std::byte nothing{};
-  static_cast<void>(exchange("__syncwarp", &nothing, 1));
-  warp.epoch = std::max(warp.epoch, generation + 1);
+  static_cast<void>(meet_in_warp("__syncwarp", &nothing, 1, true));
+}
+
+void sync_threads(unsigned barrier, unsigned threads) {
+  if (barrier >= kMeetings || threads == 0 || threads % kLanes != 0) {
+    fail("bar.sync: one of 16 barriers, and threads of whole warps");
+  }
+  Meeting& meeting = machine->meetings[barrier];
+  const std::uint32_t generation = meeting.generation;
+  meeting.threads.push_back(machine->thread.x);
+  ++machine->progress;
+  if (meeting.threads.size() < threads) {
+    while (meeting.generation == generation) wait_turn();
+    return;
+  }
+  ++meeting.generation;
+  join_threads(meeting.threads);
+  meeting.threads.clear();
+}
+
+Beside& beside() {
+  return machine->beside;
+}
+SharedShadow& shared_shadow() {
+  return machine->shadow;
+}
+const Launch& running_launch() {
+  return machine->launch;
+}
+Clock& clock_of_thread() {
+  return machine->clocks[machine->thread.x];
+}
+Moment moment() {
+  return {machine->thread.x, machine->warps[machine->thread.x / kLanes].epoch, ++machine->events,
+          &clock_of_thread()};
+}
+void note_progress() {
+  ++machine->progress;
+}
+bool nobody_comes() {
+  return machine->nobody_comes;
 }
 
 std::byte* shared_memory() {
@@ -194,7 +271,9 @@ std::byte* shared_memory() {
 }
 
 void touch_shared(Access access, std::size_t offset, std::size_t size) {
-  std::string wrong = machine->shadow.touch(access, offset, size, now());
+  std::string wrong;
+  if (access != Access::read) wrong = machine->beside.in_use(offset, size);
+  if (wrong.empty()) wrong = machine->shadow.touch(access, offset, size, moment());
   if (!wrong.empty()) fail(std::move(wrong));
 }
 

@@ -24,7 +24,8 @@ struct Launch {
   unsigned grid = 1;    // blocks
   unsigned block = 32;  // threads of each, a multiple of 32 up to 1,024
   std::size_t shared_bytes = 0;
-  std::uint64_t seed = 0;  // orders blocks and warps: none of which a kernel may rely on
+  std::uint64_t seed = 0;    // orders blocks and warps: none of which a kernel may rely on
+  bool lose_copies = false;  // what is copied beside the threads never arrives, and waits give up
 };
 
 // Runs the kernel; "" or the first thing that is wrong with it.
@@ -39,6 +40,8 @@ struct Launch {
 
 void sync_block();
 void sync_warp();
+// So many threads of whole warps, which meet at one of sixteen barriers.
+void sync_threads(unsigned barrier, unsigned threads);
 
 // What each of the 32 threads of a warp brought to an operation.
 inline constexpr std::size_t kSlotBytes = 64;
@@ -52,6 +55,21 @@ struct Slots {
 [[nodiscard]] std::byte* shared_memory();
 void touch_shared(Access access, std::size_t offset, std::size_t size);
 void touch_device(Access access, const void* address, std::size_t size);
+
+// -- For what happens beside the threads: see beside.h --------------------------------------------
+
+struct Beside;
+[[nodiscard]] Beside& beside();
+[[nodiscard]] SharedShadow& shared_shadow();
+[[nodiscard]] const Launch& running_launch();
+// The running thread's; what it is told of goes in.
+[[nodiscard]] Clock& clock_of_thread();
+[[nodiscard]] Moment moment();
+// The running thread got further, or cannot yet; the latter comes back when the others had a turn.
+void note_progress();
+void wait_turn();
+// Nobody can get further: waits that may give up are to do so.
+[[nodiscard]] bool nobody_comes();
 
 // Ends the launch with this text; does not come back. Takes the text with it, for what it leaves
 // behind is never destroyed.
