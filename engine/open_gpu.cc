@@ -16,12 +16,14 @@ std::string OpenedGpu::state() const {
 
 OpenedGpu open_gpu(const DatabaseOptions& options, std::shared_ptr<gpu::Gpu> given) {
   if (given != nullptr) return {std::move(given), {}};
-  const char* const wish = std::getenv("VECSERVE_GPU");
-  if (wish != nullptr && std::string_view(wish) == "off") return {nullptr, "VECSERVE_GPU=off"};
+  const char* const set = std::getenv("VECSERVE_GPU");
+  const std::string_view wish = set != nullptr ? set : "";
+  if (wish == "off") return {nullptr, "VECSERVE_GPU=off"};
   gpu::OpenedDriver opened = gpu::open_cuda_driver();
   if (opened.driver == nullptr) return {nullptr, std::move(opened.why_not)};
   gpu::GpuOptions gpu_options;
   gpu_options.budget_bytes = options.gpu_bytes;
+  gpu_options.tuning.group = gpu::group_kernel_of(wish);
   const auto device = gpu::Gpu::open(std::move(opened.driver), gpu_options);
   if (!device.ok()) return {nullptr, device.status().message()};
   return {*device, {}};

@@ -1,7 +1,8 @@
 // Whether a database uses a GPU: opens what the machine has, unless VECSERVE_GPU=off, and keeps the
-// reason where there is none. Called once when a database is opened; what it gives is constant.
-// Comes before the runtime, whose scanners use it. Always holds: a machine without a device, or
-// with one that fails, gets a database all the same.
+// reason where there is none; VECSERVE_GPU=mma or wgmma says by which kernel it multiplies. Called
+// once when a database is opened; what it gives is constant. Comes before the runtime, whose
+// scanners use it. Always holds: a machine without a device, or with one that fails, gets a
+// database all the same.
 #pragma once
 
 #include <memory>

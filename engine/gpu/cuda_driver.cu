@@ -14,6 +14,7 @@
 #include "engine/gpu/driver.h"
 #include "engine/gpu/gather.cuh"
 #include "engine/gpu/machine.cuh"
+#include "engine/gpu/warpgroup.cuh"
 
 // After the names that they are written against.
 #include "engine/gpu/bit_scan.cuh"
@@ -21,6 +22,7 @@
 #include "engine/gpu/finish.cuh"
 #include "engine/gpu/group_scan.cuh"
 #include "engine/gpu/sift_scan.cuh"
+#include "engine/gpu/warpgroup_scan.cuh"
 
 namespace vecserve::engine::gpu {
 
@@ -38,6 +40,14 @@ __global__ void __launch_bounds__(kScanThreads) sift_scan_kernel(const ScanArgum
 
 __global__ void __launch_bounds__(kScanThreads) group_scan_kernel(const ScanArguments arguments) {
   group_scan(arguments);
+}
+
+// For other targets than sm_90a there is nothing in it.
+__global__ void __launch_bounds__(threads_of(Kernel::scan_warpgroups))
+    warpgroup_scan_kernel([[maybe_unused]] const ScanArguments arguments) {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  warpgroup_scan(arguments);
+#endif
 }
 
 __global__ void __launch_bounds__(kScanThreads) bit_scan_kernel(const ScanArguments arguments) {
@@ -100,6 +110,8 @@ const void* function_of(Kernel kernel) {
       return reinterpret_cast<const void*>(sift_scan_kernel<kFewQueries>);
     case Kernel::scan_groups:
       return reinterpret_cast<const void*>(group_scan_kernel);
+    case Kernel::scan_warpgroups:
+      return reinterpret_cast<const void*>(warpgroup_scan_kernel);
     case Kernel::scan_bits:
       return reinterpret_cast<const void*>(bit_scan_kernel);
     case Kernel::refine:
@@ -155,7 +167,7 @@ class CudaGraph {
     explicit KernelNode(const Step& step) : arguments{const_cast<ScanArguments*>(&step.arguments)} {
       parameters.func = const_cast<void*>(function_of(step.kernel));
       parameters.gridDim = dim3(step.blocks);
-      parameters.blockDim = dim3(kScanThreads);
+      parameters.blockDim = dim3(threads_of(step.kernel));
       parameters.sharedMemBytes =
           static_cast<unsigned>(shared_bytes(step.kernel, step.arguments.stride));
       parameters.kernelParams = arguments;
@@ -291,8 +303,9 @@ class CudaDriver final : public Driver {
   DriverCode launch(Kernel kernel, const ScanArguments& arguments, std::uint32_t blocks,
                     Stream stream) override {
     void* parameters[] = {const_cast<ScanArguments*>(&arguments)};
-    return judge(cudaLaunchKernel(function_of(kernel), dim3(blocks), dim3(kScanThreads), parameters,
-                                  shared_bytes(kernel, arguments.stride), stream_of(stream)));
+    return judge(cudaLaunchKernel(function_of(kernel), dim3(blocks), dim3(threads_of(kernel)),
+                                  parameters, shared_bytes(kernel, arguments.stride),
+                                  stream_of(stream)));
   }
 
   DriverCode make_graph(const Steps& steps, Graph* graph) override {
@@ -327,6 +340,18 @@ class CudaDriver final : public Driver {
 
 }  // namespace
 
+// Whether the device can be asked for Kernel::scan_warpgroups, with all the shared memory that a
+// block can have; what it then answers is another matter.
+static bool has_warpgroups(const cudaDeviceProp& properties) {
+  const bool can = properties.major == 9 &&
+                   properties.sharedMemPerBlockOptin >= std::size_t{kWarpgroupSharedMax};
+  if (!can) return false;
+  const cudaError_t error = cudaFuncSetAttribute(function_of(Kernel::scan_warpgroups),
+                                                 cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                                 static_cast<int>(kWarpgroupSharedMax));
+  return judge(error) == DriverCode::ok;
+}
+
 OpenedDriver open_cuda_driver() {
   int devices = 0;
   cudaError_t error = cudaGetDeviceCount(&devices);
@@ -351,6 +376,7 @@ OpenedDriver open_cuda_driver() {
   info.device = properties.name;
   info.memory_bytes = free_bytes;
   info.processors = static_cast<std::uint32_t>(properties.multiProcessorCount);
+  info.warpgroups = has_warpgroups(properties);
   return {std::make_unique<CudaDriver>(std::move(info)), {}};
 }
 

@@ -73,6 +73,10 @@ void DeviceLane::make_graphs() {
     make_graph(all, std::nullopt);
     make_graph(all, all);
   }
+  if (device_->info().warpgroups) {
+    make_graph(Kernel::scan_warpgroups, std::nullopt);
+    make_graph(Kernel::scan_warpgroups, Kernel::scan_warpgroups);
+  }
   make_graph(Kernel::scan_one, Kernel::sift_one);
   make_graph(Kernel::scan_few, Kernel::sift_few);
 }

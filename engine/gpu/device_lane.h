@@ -15,6 +15,14 @@
 
 namespace vecserve::engine::gpu {
 
+// How many queries are multiplied on the matrix units: each warp by itself, or four together by the
+// instructions of sm_90a.
+enum class GroupKernel : std::uint8_t {
+  choose,  // the latter on devices that have it and pass the check of it
+  mma,
+  wgmma,
+};
+
 // Sizes and thresholds that tests make small.
 struct DeviceTuning {
   std::size_t input_bytes = std::size_t{32} << 20;  // blocks, masks and queries of one launch
@@ -27,6 +35,7 @@ struct DeviceTuning {
   std::uint32_t recheck_every = 0;  // score each so many-th survivor again on the CPU; 0: none
   bool graphs = true;               // replay a launch as a graph where there is one of its form
   bool always = false;              // use the device also where the CPU would be faster
+  GroupKernel group = GroupKernel::choose;  // of a scan, `choose` is mma
 };
 
 class DeviceLane {

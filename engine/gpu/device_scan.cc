@@ -31,11 +31,6 @@ std::size_t rounded(std::size_t bytes) {
   return (bytes + kPart - 1) / kPart * kPart;
 }
 
-std::uint32_t key(float value) {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  return bits ^ ((bits >> 31) != 0 ? 0xffffffffu : 0x80000000u);
-}
-
 // A float that is not below the limit.
 float limit_of(const ScanQuery& query) {
   const auto limit = static_cast<float>(query.limit);
@@ -216,7 +211,7 @@ void DeviceScan::pack_queries() {
                   limit.coarse_norm, batch_->wants[q], mask_slot_[query.mask]};
     std::memcpy(codes + i * batch_->stride, batch_->codes + std::size_t{q} * batch_->stride,
                 batch_->stride);
-    states[i] = {key(limit_of(query)), 0, kNoKey, 0};
+    states[i] = {key_of_float(limit_of(query)), 0, kNoKey, 0};
   }
   std::memset(host + layout_.totals, 0, sizeof(ScanTotals));
 }
@@ -321,8 +316,11 @@ void DeviceScan::add_scan(std::uint32_t first, std::uint32_t last, bool sift) {
     return steps_.launch(queries == 1 && fits_one ? one : few, arguments, blocks);
   }
   const std::uint32_t groups = (queries + kGroupQueries - 1) / kGroupQueries;
-  const std::uint32_t lanes = std::clamp(4 * processors / groups, 1u, tiles);
-  steps_.launch(Kernel::scan_groups, arguments, groups * lanes);
+  const bool wide = tuning_.group == GroupKernel::wgmma && arguments.stride <= kWarpgroupStrideMax;
+  // So many blocks of either a processor holds at one time, of rows that are not very long.
+  const std::uint32_t blocks = (wide ? 2 : 4) * processors;
+  const std::uint32_t lanes = std::clamp(blocks / groups, 1u, tiles);
+  steps_.launch(wide ? Kernel::scan_warpgroups : Kernel::scan_groups, arguments, groups * lanes);
 }
 
 void DeviceScan::add_finish(Kernel kernel, bool restart) {
@@ -386,6 +384,10 @@ Status DeviceScan::read_back() {
   std::memcpy(&totals_, states + arguments_.query_count, sizeof(totals_));
   const std::uint32_t total = totals_.packed;
   for (std::size_t i = 0; i < overflowed_.size(); ++i) {
+    if (states[i].given_up != 0) {
+      device_.condemn("a kernel waited in vain for rows");
+      return {StatusCode::unavailable, "GPU: a kernel waited in vain for rows"};
+    }
     const bool lost = states[i].count > arguments_.capacity || total > arguments_.packed_capacity;
     overflowed_[i] = lost ? 1 : 0;
   }

@@ -27,6 +27,7 @@ struct DriverInfo {
   std::string device;            // as the maker calls it
   std::size_t memory_bytes = 0;  // free when it was opened
   std::uint32_t processors = 1;  // streaming multiprocessors
+  bool warpgroups = false;       // has Kernel::scan_warpgroups, right or wrong
 };
 
 class Driver {

@@ -7,6 +7,8 @@
 #include <chrono>
 #include <utility>
 
+#include "engine/gpu/group_check.h"
+
 namespace vecserve::engine::gpu {
 
 namespace {
@@ -16,6 +18,11 @@ constexpr std::size_t kShareOfMemory = 5;
 constexpr std::size_t kMeasureBytesMax = std::size_t{256} << 20;
 
 }  // namespace
+
+GroupKernel group_kernel_of(std::string_view name) {
+  if (name == "mma") return GroupKernel::mma;
+  return name == "wgmma" ? GroupKernel::wgmma : GroupKernel::choose;
+}
 
 Gpu::Gpu(std::shared_ptr<Device> device, const DeviceTuning& tuning)
     : device_(std::move(device)), tuning_(tuning), name_("gpu/" + device_->info().name) {}
@@ -29,6 +36,7 @@ Result<std::shared_ptr<Gpu>> Gpu::open(std::unique_ptr<Driver> driver, const Gpu
     VECSERVE_TRY(lane.status());
     gpu->idle_.push_back(std::move(*lane));
   }
+  VECSERVE_TRY(gpu->choose_group_kernel());
   std::size_t budget = options.budget_bytes;
   if (budget == 0) budget = free_bytes / kShareOfMemory * (kShareOfMemory - 1);
   Result<std::unique_ptr<Mirror>> mirror = Mirror::make(device, budget, options.ring_bytes);
@@ -42,6 +50,29 @@ Result<std::shared_ptr<Gpu>> Gpu::open(std::unique_ptr<Driver> driver, const Gpu
   gpu->mirror_ = std::move(*mirror);
   VECSERVE_TRY(gpu->measure());
   return gpu;
+}
+
+// The kernel of sm_90a where there is one that was seen to be right; an error where somebody
+// insists on it and there is none.
+Status Gpu::choose_group_kernel() {
+  const GroupKernel wish = tuning_.group;
+  tuning_.group = GroupKernel::mma;
+  kernel_text_ = "mma";
+  if (wish == GroupKernel::mma) return {};
+  std::string why_not = "this device does not have it";
+  if (device_->info().warpgroups) {
+    const Result<std::string> wrong = check_warpgroups(*device_, *idle_.front(), tuning_);
+    VECSERVE_TRY(wrong.status());
+    why_not = *wrong;
+    if (why_not.empty()) {
+      tuning_.group = GroupKernel::wgmma;
+      kernel_text_ = "wgmma";
+      return {};
+    }
+    kernel_text_ = "mma, for of wgmma: " + why_not;
+  }
+  if (wish == GroupKernel::choose) return {};
+  return {StatusCode::unavailable, "GPU, wgmma: " + why_not};
 }
 
 // How long an answer takes at the least, and how fast memory is: by filling some.
@@ -84,7 +115,8 @@ void Gpu::give_back(std::unique_ptr<DeviceLane> lane) {
 
 std::string Gpu::health() const {
   const std::string failure = device_->failure();
-  const std::string what = device_->info().device + " (" + device_->info().name + ")";
+  const std::string what =
+      device_->info().device + " (" + device_->info().name + ", " + kernel_text_ + ")";
   return failure.empty() ? what : what + ", out of use: " + failure;
 }
 

@@ -9,6 +9,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/gpu/device_lane.h"
@@ -52,16 +53,19 @@ class Gpu {
   [[nodiscard]] const DeviceTuning& tuning() const { return tuning_; }
   // "gpu/sm_90"; constant.
   [[nodiscard]] const std::string& name() const { return name_; }
-  // "NVIDIA ... (sm_90)", or what it died of.
+  // "NVIDIA ... (sm_90, wgmma)", or why it multiplies by mma, or what it died of.
   [[nodiscard]] std::string health() const;
 
  private:
   Gpu(std::shared_ptr<Device> device, const DeviceTuning& tuning);
+  [[nodiscard]] Status choose_group_kernel();
   [[nodiscard]] Status measure();
   void give_back(std::unique_ptr<DeviceLane> lane);
 
   const std::shared_ptr<Device> device_;
-  const DeviceTuning tuning_;
+  // Constant once opened, as what it says of the kernel that was chosen.
+  DeviceTuning tuning_;
+  std::string kernel_text_;
   const std::string name_;
   std::unique_ptr<Mirror> mirror_;
   ScanCosts costs_;
@@ -69,6 +73,9 @@ class Gpu {
   std::condition_variable returned_;
   std::vector<std::unique_ptr<DeviceLane>> idle_;  // guarded by mutex_
 };
+
+// "mma" or "wgmma"; of anything else `choose`.
+[[nodiscard]] GroupKernel group_kernel_of(std::string_view name);
 
 // A scanner that has the device look at mirrored rows, and `cpu` at all others, and at everything
 // where the device cannot serve, would be slower, or fails.

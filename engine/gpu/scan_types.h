@@ -3,6 +3,7 @@
 // holds: a key orders like the float it was made of, so that an unsigned minimum is a minimum.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -11,8 +12,14 @@ namespace vecserve::engine::gpu {
 inline constexpr std::uint32_t kTileRows = 64;      // rows of one word of a mask
 inline constexpr std::uint32_t kFewQueries = 4;     // up to here the dot-product kernel takes them
 inline constexpr std::uint32_t kGroupQueries = 64;  // side by side in the matrix kernel
-inline constexpr std::uint32_t kScanThreads = 128;  // of a block, in both
+inline constexpr std::uint32_t kScanThreads = 128;  // of a block, in both; see threads_of()
 inline constexpr std::uint32_t kNoKey = 0xffffffffu;  // above the key of every float
+
+// The key of a float, as score.cuh makes it on the device.
+[[nodiscard]] inline std::uint32_t key_of_float(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  return bits ^ ((bits >> 31) != 0 ? 0xffffffffu : 0x80000000u);
+}
 
 // Instead of the address of mask words.
 inline constexpr std::uint64_t kNoRows = 0;
@@ -82,7 +89,7 @@ struct QueryState {
   std::uint32_t threshold;  // key: no row of the answer is further
   std::uint32_t count;      // survivors found; beyond the capacity they are counted, not kept
   std::uint32_t next;       // when so many were found, the threshold is looked for again
-  std::uint32_t unused;
+  std::uint32_t given_up;   // of some query not 0: rows did not come, and nothing found counts
 };
 
 struct alignas(16) DeviceSurvivor {
@@ -136,14 +143,21 @@ enum class Kernel : std::uint8_t {
   scan_few,  // up to kFewQueries
   sift_one,  // the same two by sketches first, then the coarse rows of what they let pass
   sift_few,
-  scan_groups,  // any number, in groups of kGroupQueries
-  scan_bits,    // any number over rows of bits, in groups of kFewQueries
-  refine,       // thresholds from the survivors so far
-  pack,         // survivors below the final threshold, one after another
+  scan_groups,      // any number, in groups of kGroupQueries
+  scan_bits,        // any number over rows of bits, in groups of kFewQueries
+  scan_warpgroups,  // as scan_groups, on devices that have the instructions of sm_90a
+  refine,           // thresholds from the survivors so far
+  pack,             // survivors below the final threshold, one after another
 };
 
 // Shared memory of a block of a kernel.
 inline constexpr std::uint32_t kGroupSharedBytes = 12'304;  // see group_scan.cuh
+// Before the queries; see warpgroup_scan.cuh.
+inline constexpr std::uint32_t kWarpgroupSharedBytes = 54'336;
+// What a block of sm_90 can have, and the longest rows whose queries fit into it.
+inline constexpr std::uint32_t kWarpgroupSharedMax = 227 << 10;
+inline constexpr std::uint32_t kWarpgroupStrideMax =
+    (kWarpgroupSharedMax - kWarpgroupSharedBytes) / kGroupQueries / 64 * 64;
 [[nodiscard]] constexpr std::size_t shared_bytes(Kernel kernel, std::uint32_t stride) {
   switch (kernel) {
     case Kernel::scan_one:
@@ -157,11 +171,18 @@ inline constexpr std::uint32_t kGroupSharedBytes = 12'304;  // see group_scan.cu
       return kFewQueries * (stride + sizeof(DeviceSketchQuery));
     case Kernel::scan_groups:
       return kGroupSharedBytes;
+    case Kernel::scan_warpgroups:
+      return kWarpgroupSharedBytes + std::size_t{kGroupQueries} * stride;
     case Kernel::refine:
     case Kernel::pack:
       break;
   }
   return 0;
+}
+
+// Threads of a block.
+[[nodiscard]] constexpr std::uint32_t threads_of(Kernel kernel) {
+  return kernel == Kernel::scan_warpgroups ? kScanThreads + 32 : kScanThreads;  // one more warp
 }
 
 }  // namespace vecserve::engine::gpu

@@ -141,28 +141,40 @@ void check_moves(gpu::Gpu& gpu, Scanner& scanner) {
 }
 
 TEST_CASE("scanner gpu: a real device proposes what the oracle answers", "[scanner][gpu]") {
-  gpu::OpenedDriver opened = gpu::open_cuda_driver();
-  if (opened.driver == nullptr) return skip_case("no GPU: " + opened.why_not);
-  gpu::GpuOptions options = checked_options();
-  options.budget_bytes = std::size_t{256} << 20;
-  const auto gpu = gpu::Gpu::open(std::move(opened.driver), options).value();
   WorkerPool pool(2);
-  const auto scanner =
-      gpu::make_gpu_scanner(gpu, make_coarse_scanner(*choose_kernels("").value(), pool));
-  check_answers(*gpu, *scanner, {5'000, {17, 128, 768}, {1, 3, 64, 300}});
-  check_replays(*gpu, *scanner);
-  check_moves(*gpu, *scanner);
+  // As it is chosen, and by the kernel that every device has.
+  for (const gpu::GroupKernel kernel : {gpu::GroupKernel::choose, gpu::GroupKernel::mma}) {
+    gpu::OpenedDriver opened = gpu::open_cuda_driver();
+    if (opened.driver == nullptr) return skip_case("no GPU: " + opened.why_not);
+    gpu::GpuOptions options = checked_options();
+    options.budget_bytes = std::size_t{256} << 20;
+    options.tuning.group = kernel;
+    const bool wide = opened.driver->info().warpgroups && kernel == gpu::GroupKernel::choose;
+    const auto gpu = gpu::Gpu::open(std::move(opened.driver), options).value();
+    CAPTURE(gpu->health());
+    CHECK((gpu->tuning().group == gpu::GroupKernel::wgmma) == wide);
+    const auto scanner =
+        gpu::make_gpu_scanner(gpu, make_coarse_scanner(*choose_kernels("").value(), pool));
+    check_answers(*gpu, *scanner, {5'000, {17, 128, 768}, {1, 3, 64, 300}});
+    check_replays(*gpu, *scanner);
+    check_moves(*gpu, *scanner);
+  }
 }
 
 // So that the case above does not wait for a device to be right.
 TEST_CASE("scanner gpu: the emulated device does, a little of it", "[scanner][gpu][no_tsan]") {
-  const auto gpu = gpu::Gpu::open(make_emulated_driver(), checked_options()).value();
   WorkerPool pool(1);
-  const auto scanner =
-      gpu::make_gpu_scanner(gpu, make_coarse_scanner(*choose_kernels("").value(), pool));
-  check_answers(*gpu, *scanner, {400, {17, 128}, {1, 3, 65}});
-  check_replays(*gpu, *scanner);
-  check_moves(*gpu, *scanner);
+  for (const gpu::GroupKernel kernel : {gpu::GroupKernel::mma, gpu::GroupKernel::wgmma}) {
+    gpu::GpuOptions options = checked_options();
+    options.tuning.group = kernel;
+    const auto gpu = gpu::Gpu::open(make_emulated_driver(emulated_for(kernel)), options).value();
+    REQUIRE(gpu->tuning().group == kernel);
+    const auto scanner =
+        gpu::make_gpu_scanner(gpu, make_coarse_scanner(*choose_kernels("").value(), pool));
+    check_answers(*gpu, *scanner, {400, {17, 128}, {1, 3, 65}});
+    check_replays(*gpu, *scanner);
+    check_moves(*gpu, *scanner);
+  }
 }
 
 // A kernel that reads where nothing is, and a batch after it.

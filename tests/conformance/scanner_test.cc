@@ -39,11 +39,17 @@ std::vector<std::unique_ptr<Scanner>> scanners_here() {
     scanners.push_back(make_coarse_scanner(*choose_kernels(name).value(), pool()));
   }
   // The kernels of the GPU under the emulator, and the CPU for the rows that are not mirrored.
-  for (const bool few : {false, true}) {
-    if (VECSERVE_EMULATED == 0) break;
+  const auto on_gpu = [&](gpu::GroupKernel group, bool few) {
+    if (VECSERVE_EMULATED == 0) return;
+    gpu::GpuOptions options = simt::small_gpu();
+    options.tuning.group = group;
     scanners.push_back(simt::make_mirroring_scanner(
-        simt::open_emulated_gpu(), make_coarse_scanner(*choose_kernels("").value(), pool()), few));
-  }
+        simt::open_emulated_gpu(options), make_coarse_scanner(*choose_kernels("").value(), pool()),
+        few));
+  };
+  on_gpu(gpu::GroupKernel::mma, false);
+  on_gpu(gpu::GroupKernel::wgmma, false);
+  on_gpu(gpu::GroupKernel::mma, true);
   return scanners;
 }
 

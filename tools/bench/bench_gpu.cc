@@ -4,7 +4,10 @@
 //   rescoring
 //                on this thread included, and tail, p999 over p50; scan_us, the median of the scan
 //                alone, and from it gb_s, bytes of the coarse plane over it, and tops, products of
-//                its bytes; sketched; certified, the share of queries that were certified at once
+//                its bytes; sketched; certified, the share of queries that were certified at once;
+//                kernel, which multiplies more than a few queries
+//   groups       the same for 64 queries and more, with k = 10, where it is asked for by name: for
+//                one kernel against the other, see --group-kernel
 //   filter       a filter that keeps one row in a hundred against none, in turns
 //   delete       bits_us and mirror_us of so many deletes; the median of searches whose live bits
 //   go
@@ -16,6 +19,7 @@
 // Without a device it says so and exits with 77, but for --only loopback, whose server then does
 // without.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdlib>
 #include <string>
 
@@ -42,6 +46,7 @@ struct Flags {
   std::uint32_t insert_rows = 1'000'000;
   double loopback_s = 20.0;
   bool no_graphs = false;
+  std::string group_kernel = "choose";
 
   bool wants(const char* name) const {
     return only.empty() || std::find(only.begin(), only.end(), name) != only.end();
@@ -60,6 +65,9 @@ void parse(int argc, char** argv, Flags& flags) {
   app.add_option("--tail-scans", flags.tail_scans, "the same for the tail of one query");
   app.add_option("--seconds", flags.seconds, "of searching beside inserts, and before");
   app.add_flag("--no-graphs", flags.no_graphs, "launch step by step, to see what graphs save");
+  app.add_option("--group-kernel", flags.group_kernel,
+                 "for many queries; 77 when it is asked for by name and is not there")
+      ->check(CLI::IsMember({"choose", "mma", "wgmma"}));
   app.add_option("--insert-rate", flags.insert_rate, "rows per second beside searches");
   try {
     app.parse(argc, argv);
@@ -107,7 +115,13 @@ void run(int argc, char** argv) {
   gpu::GpuOptions options;
   options.tuning.always = true;
   options.tuning.graphs = !flags.no_graphs;
-  const auto gpu = gpu::Gpu::open(std::move(opened.driver), options).value();
+  options.tuning.group = gpu::group_kernel_of(flags.group_kernel);
+  const auto made = gpu::Gpu::open(std::move(opened.driver), options);
+  if (!made.ok() && options.tuning.group == gpu::GroupKernel::wgmma) {
+    progress(made.status().message());
+    std::exit(77);
+  }
+  const std::shared_ptr<gpu::Gpu>& gpu = made.value();
   progress(gpu->health() + ": making rows");
   const GpuRows rows(flags.rows);
   mirror(*gpu, rows);
@@ -130,7 +144,14 @@ void run(int argc, char** argv) {
     if (!flags.wants("exact") || (flags.common.smoke && batch > 64)) continue;
     for (const std::uint32_t k : {10u, 100u}) {
       const bool tail = batch == 1 && k == 10;
-      bench_exact(bench, batch, k, tail ? flags.tail_scans : std::max(flags.scans / batch, 20u));
+      bench_exact(bench, "exact", batch, k,
+                  tail ? flags.tail_scans : std::max(flags.scans / batch, 20u));
+    }
+  }
+  if (std::find(flags.only.begin(), flags.only.end(), "groups") != flags.only.end()) {
+    for (const std::uint32_t batch : {64u, 1'024u, 4'096u}) {
+      if (flags.common.smoke && batch > 64) continue;
+      bench_exact(bench, "groups", batch, 10, std::max(flags.scans / batch, 20u));
     }
   }
   if (flags.wants("filter")) bench_filter(bench);

@@ -91,6 +91,23 @@ stage_sanitize() {
   done
 }
 
+# Many queries by one kernel and by the other, in turns; a device has the first, or both.
+time_kernels() {
+  local dim kernel turn lines=$out/bench_gpu.jsonl smoke=() code
+  [ "${VECSERVE_GPU_QUICK:-0}" != 1 ] || smoke=(--smoke)
+  for dim in 128 768; do
+    for turn in 1 2; do
+      for kernel in mma wgmma; do
+        say "1000000 x $dim, many queries by $kernel, turn $turn"
+        code=0
+        build-gpu/bin/bench_gpu --rows 1000000 --dim "$dim" "${smoke[@]}" --only groups \
+          --group-kernel "$kernel" --json - >>"$lines" || code=$?
+        [ "$code" = 0 ] || { [ "$code" = 77 ] && [ "$kernel" = wgmma ]; } || exit "$code"
+      done
+    done
+  done
+}
+
 # Random unit vectors, the worst case, then a decaying spectrum.
 stage_time() {
   local rows dim data cases lines=$out/bench_gpu.jsonl
@@ -110,6 +127,7 @@ stage_time() {
 1000000 128 unit exact,filter,delete,insert
 10000000 128 unit exact,filter
 SHAPES
+  time_kernels
   wc -l "$lines" >&2
 }
 

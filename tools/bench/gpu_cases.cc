@@ -157,7 +157,8 @@ std::uint64_t search_beside(const GpuBench& bench, const Growing& growing, doubl
 
 }  // namespace
 
-void bench_exact(const GpuBench& bench, std::uint32_t batch, std::uint32_t k, std::uint32_t scans) {
+void bench_exact(const GpuBench& bench, const char* name, std::uint32_t batch, std::uint32_t k,
+                 std::uint32_t scans) {
   const GpuMask all(bench.rows.blocks(), 1, 1);
   const GpuQueries queries(bench.rows, batch, k);
   const ScanRequest request = request_of(bench.rows, bench.rows.blocks(), all.mask, queries);
@@ -171,11 +172,12 @@ void bench_exact(const GpuBench& bench, std::uint32_t batch, std::uint32_t k, st
   const double tail = percentile(times.all_us, 0.999);
   const auto rows = static_cast<double>(bench.rows.count());
   const double bytes = rows * static_cast<double>(CoarsePlane::bytes_per_row(bench.rows.shape()));
-  nlohmann::ordered_json figures = line(bench, "exact");
+  nlohmann::ordered_json figures = line(bench, name);
   figures.update(
       {{"batch", batch},
        {"k", k},
        {"scans", scans},
+       {"kernel", bench.gpu->tuning().group == gpu::GroupKernel::wgmma ? "wgmma" : "mma"},
        {"p50_us", middle},
        {"p99_us", percentile(times.all_us, 0.99)},
        {"p999_us", tail},

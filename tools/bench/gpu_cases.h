@@ -25,8 +25,9 @@ struct GpuBench {
   Report& report;
 };
 
-// Queries of a batch, answered and certified.
-void bench_exact(const GpuBench& bench, std::uint32_t batch, std::uint32_t k, std::uint32_t scans);
+// Queries of a batch, answered and certified; a line of that case.
+void bench_exact(const GpuBench& bench, const char* name, std::uint32_t batch, std::uint32_t k,
+                 std::uint32_t scans);
 // One query with a filter that keeps one row in a hundred, and without, in turns.
 void bench_filter(const GpuBench& bench);
 // Rows deleted at once, and a search after that.

@@ -133,6 +133,13 @@ def goals(exact, lines, bandwidth):
         yield (f"times PyTorch, batch {batches[0]} on", goal,
                least(c["times_torch"] for c in exact
                      if c["batch"] in batches and c["data"] == "unit"))
+    for dim in (128, 768):
+        for batch in (64, 1_024, 4_096):
+            by = {kernel: least(c["scan_us"] for c in others("groups") if
+                                (c["dim"], c["batch"], c["kernel"]) == (dim, batch, kernel))
+                  for kernel in ("mma", "wgmma")}
+            yield (f"mma over wgmma, batch {batch}, x {dim}", ">= 1",
+                   by["mma"] / by["wgmma"] if by["mma"] and by["wgmma"] else None)
     yield ("search p99 beside 200,000 rows/s", "<= 1.2", most(c["ratio"] for c in others("insert")))
     yield ("rows/s really inserted beside", ">= 200000", least(c["rows_s"] for c in others("insert")))
     yield ("acknowledged rows not found", "0", most(c["missed"] for c in others("insert")))

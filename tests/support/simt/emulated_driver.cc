@@ -15,6 +15,7 @@
 #include "tests/support/simt/machine.h"
 #include "tests/support/simt/shadow.h"
 #include "tests/support/simt/simt.h"
+#include "tests/support/simt/warpgroup.h"
 
 // After the names that they are written against.
 #include "engine/gpu/bit_scan.cuh"
@@ -22,6 +23,7 @@
 #include "engine/gpu/finish.cuh"
 #include "engine/gpu/group_scan.cuh"
 #include "engine/gpu/sift_scan.cuh"
+#include "engine/gpu/warpgroup_scan.cuh"
 
 namespace vecserve::test::simt {
 
@@ -59,6 +61,8 @@ std::function<void()> body_of(Kernel kernel, const ScanArguments& a) {
       return [a] { engine::gpu::sift_scan<engine::gpu::kFewQueries>(a); };
     case Kernel::scan_groups:
       return [a] { engine::gpu::group_scan(a); };
+    case Kernel::scan_warpgroups:
+      return [a] { engine::gpu::warpgroup_scan(a); };
     case Kernel::scan_bits:
       return [a] { engine::gpu::bit_scan(a); };
     case Kernel::refine:
@@ -86,13 +90,19 @@ std::string touch_rows(const engine::gpu::RowMove& move) {
 }
 
 class EmulatedDriver final : public Driver {
+  using Fault = EmulatedOptions::Fault;
+
  public:
   explicit EmulatedDriver(const EmulatedOptions& options)
-      : memory_(options.memory_bytes), seed_(options.seed), astray_(options.astray) {
+      : memory_(options.memory_bytes),
+        seed_(options.seed),
+        astray_(options.astray),
+        fault_(options.fault) {
     info_.name = "emulated";
     info_.device = "emulated GPU";
     info_.memory_bytes = options.memory_bytes;
     info_.processors = 2;
+    info_.warpgroups = options.warpgroups;
   }
 
   [[nodiscard]] const DriverInfo& info() const override { return info_; }
@@ -172,12 +182,19 @@ class EmulatedDriver final : public Driver {
   }
   DriverCode launch(Kernel kernel, const ScanArguments& arguments, std::uint32_t blocks,
                     Stream stream) override {
-    const Launch shape{blocks, engine::gpu::kScanThreads,
-                       engine::gpu::shared_bytes(kernel, arguments.stride), seed_.fetch_add(1)};
+    const std::size_t shared_bytes = engine::gpu::shared_bytes(kernel, arguments.stride);
+    Launch shape{blocks, engine::gpu::threads_of(kernel), shared_bytes, seed_.fetch_add(1)};
+    if (shared_bytes > engine::gpu::kWarpgroupSharedMax) {
+      return say(DriverCode::failed, "more shared memory than a block can have");
+    }
     ScanArguments seen = arguments;
-    if (astray_ != nullptr && astray_->load()) {
+    const Fault fault =
+        kernel == Kernel::scan_warpgroups && fault_ != nullptr ? fault_->load() : Fault::none;
+    if ((astray_ != nullptr && astray_->load()) || fault == Fault::illegal) {
       seen.queries = reinterpret_cast<const engine::gpu::DeviceQuery*>(kNowhere);
     }
+    if (fault == Fault::wrong_product) seen.codes += 16;
+    shape.lose_copies = fault == Fault::late_copy;
     return queue(stream, [=] { return run(shape, body_of(kernel, seen)); });
   }
   DriverCode make_graph(const engine::gpu::Steps& steps, Graph* graph) override {
@@ -249,6 +266,7 @@ class EmulatedDriver final : public Driver {
   DeviceMemory memory_;
   std::atomic<std::uint64_t> seed_;
   const std::atomic<bool>* const astray_;
+  const std::atomic<Fault>* const fault_;
   std::mutex mutex_;
   std::map<void*, std::unique_ptr<std::byte[]>> pinned_;  // guarded by mutex_
   std::vector<std::unique_ptr<Queue>> queues_;            // guarded by mutex_

@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <memory>
 
-#include "engine/gpu/driver.h"
+#include "engine/gpu/device_lane.h"
 
 namespace vecserve::test::simt {
 
@@ -22,7 +22,25 @@ struct EmulatedOptions {
   std::uint64_t seed = 0;
   // While true, kernels look for their queries at kNowhere. Null: never. Must outlive it.
   const std::atomic<bool>* astray = nullptr;
+  bool warpgroups = false;  // has Kernel::scan_warpgroups
+  // What that kernel does instead of scanning rightly.
+  enum class Fault : std::uint8_t {
+    none,
+    wrong_product,  // queries begin sixteen bytes too late
+    late_copy,      // rows never come
+    illegal,        // it reads where nothing is
+  };
+  std::atomic<Fault>* fault = nullptr;  // null: none. Must outlive it.
 };
+
+// A device that has that kernel.
+[[nodiscard]] inline EmulatedOptions emulated_for(engine::gpu::GroupKernel kernel,
+                                                  std::uint64_t seed = 0) {
+  EmulatedOptions options;
+  options.seed = seed;
+  options.warpgroups = kernel == engine::gpu::GroupKernel::wgmma;
+  return options;
+}
 
 [[nodiscard]] std::unique_ptr<engine::gpu::Driver> make_emulated_driver(
     const EmulatedOptions& options = {});

@@ -132,7 +132,8 @@ engine::gpu::GpuOptions small_gpu() {
 }
 
 std::shared_ptr<engine::gpu::Gpu> open_emulated_gpu(const engine::gpu::GpuOptions& options) {
-  return engine::gpu::Gpu::open(make_emulated_driver(), options).value();
+  const EmulatedOptions device = emulated_for(options.tuning.group);
+  return engine::gpu::Gpu::open(make_emulated_driver(device), options).value();
 }
 
 std::unique_ptr<engine::Scanner> make_mirroring_scanner(std::shared_ptr<engine::gpu::Gpu> gpu,

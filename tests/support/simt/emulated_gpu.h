@@ -12,6 +12,7 @@
 namespace vecserve::test::simt {
 
 [[nodiscard]] engine::gpu::GpuOptions small_gpu();
+// With the kernel of sm_90a where the options ask for it.
 [[nodiscard]] std::shared_ptr<engine::gpu::Gpu> open_emulated_gpu(
     const engine::gpu::GpuOptions& options = small_gpu());
 

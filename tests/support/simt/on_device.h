@@ -20,9 +20,10 @@ namespace vecserve::test::simt {
 // A case on a device, with all rows mirrored.
 struct OnDevice {
   OnDevice(const GpuCase& data, const engine::gpu::DeviceTuning& tuning_in,
-           engine::gpu::Device::Inject inject = {})
+           engine::gpu::Device::Inject inject = {}, const EmulatedOptions& options = {})
       : tuning(tuning_in),
-        device(std::make_shared<engine::gpu::Device>(make_emulated_driver(), std::move(inject))),
+        device(std::make_shared<engine::gpu::Device>(make_emulated_driver(options),
+                                                     std::move(inject))),
         mirror(engine::gpu::Mirror::make(device, std::size_t{16} << 20, std::size_t{64} << 10)
                    .value()),
         lane(engine::gpu::DeviceLane::make(device, tuning).value()),

@@ -6,7 +6,8 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
-#include <ranges>
+#include <numeric>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -38,7 +39,8 @@ constexpr unsigned kMeetings = 16;
 struct Machine {
   std::vector<std::unique_ptr<Fiber>> fibers;
   std::vector<Warp> warps;
-  std::vector<Clock> clocks;  // of the threads
+  std::vector<Clock> clocks;      // of the threads
+  std::vector<unsigned> numbers;  // theirs, one after another
   std::vector<std::byte> shared;
   SharedShadow shadow;
   Beside beside;
@@ -66,8 +68,7 @@ void enter(void* kernel) {
 }
 
 // These threads, of whole warps, tell each other all that they know, and begin a new epoch.
-template <typename Threads>
-void join_threads(const Threads& threads) {
+void join_threads(std::span<const unsigned> threads) {
   Clock all{};
   for (const unsigned t : threads) join(all, machine->clocks[t]);
   for (const unsigned t : threads) {
@@ -144,6 +145,8 @@ std::string run(const Launch& launch, const std::function<void()>& kernel) {
   while (machine->fibers.size() < launch.block)
     machine->fibers.push_back(std::make_unique<Fiber>());
   machine->warps.resize(launch.block / kLanes);
+  machine->numbers.resize(launch.block);
+  std::iota(machine->numbers.begin(), machine->numbers.end(), 0u);
   machine->shared.resize(std::max<std::size_t>(launch.shared_bytes, 1));
   for (unsigned b = 0; b < launch.grid && machine->error.empty(); ++b) {
     run_block(launch.seed % 2 == 0 ? b : launch.grid - 1 - b);
@@ -187,7 +190,7 @@ void sync_block() {
   if (++machine->at_barrier == machine->launch.block) {
     machine->at_barrier = 0;
     ++machine->block_epoch;
-    join_threads(std::views::iota(0u, machine->launch.block));
+    join_threads(std::span(machine->numbers).first(machine->launch.block));
     return;
   }
   while (machine->block_epoch == epoch) wait_turn();
@@ -210,7 +213,7 @@ static const Slots& meet_in_warp(const char* operation, const void* mine, std::s
   if (++warp.arrived == kLanes) {
     warp.arrived = 0;
     ++warp.generation;
-    if (orders) join_threads(std::views::iota(number * kLanes, (number + 1) * kLanes));
+    if (orders) join_threads(std::span(machine->numbers).subspan(number * kLanes, kLanes));
   } else {
     while (warp.generation == generation) wait_turn();
   }

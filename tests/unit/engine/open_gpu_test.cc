@@ -20,7 +20,7 @@ TEST_CASE("open gpu: without a device there is a reason, with one its name", "[e
   CHECK_FALSE(here.state().empty());
   const OpenedGpu given = open_gpu(DatabaseOptions(), test::simt::open_emulated_gpu());
   REQUIRE(given.device != nullptr);
-  CHECK(given.state() == "emulated GPU (emulated)");
+  CHECK(given.state() == "emulated GPU (emulated, mma)");
   CHECK(OpenedGpu().state() == "none: not asked for");
 }
 

@@ -71,6 +71,19 @@ TEST_CASE("device lane: there is a graph for every kernel, for few rows and for 
   CHECK(without->graph_for(form_of({Kernel::scan_one, Kernel::refine, Kernel::pack})) == nullptr);
 }
 
+TEST_CASE("device lane: graphs of the kernel of sm_90a are made where there is one") {
+  const auto form = form_of({Kernel::scan_warpgroups, Kernel::refine, Kernel::pack});
+  const auto two = form_of({Kernel::scan_warpgroups, Kernel::refine, Kernel::scan_warpgroups,
+                            Kernel::refine, Kernel::pack});
+  for (const GroupKernel kernel : {GroupKernel::mma, GroupKernel::wgmma}) {
+    const bool there = kernel == GroupKernel::wgmma;
+    const auto device = std::make_shared<Device>(make_emulated_driver(emulated_for(kernel)));
+    const auto lane = DeviceLane::make(device, small_gpu().tuning).value();
+    CHECK((lane->graph_for(form) != nullptr) == there);
+    CHECK((lane->graph_for(two) != nullptr) == there);
+  }
+}
+
 TEST_CASE("device lane: a graph that cannot be made is missing, and the lane is there") {
   std::uint64_t calls = 0;
   // Eight calls make the lane; of the ten graphs the first and the third fail.
