@@ -9,6 +9,7 @@ namespace vecserve::engine::gpu {
 
 namespace {
 
+// 0 of nothing, and of so much that it cannot be rounded.
 std::size_t rounded(std::size_t bytes) {
   return (bytes + PagePool::kAlignment - 1) / PagePool::kAlignment * PagePool::kAlignment;
 }
@@ -21,7 +22,7 @@ PagePool::PagePool(std::size_t bytes) : bytes_(bytes / kAlignment * kAlignment) 
 
 std::optional<std::size_t> PagePool::take(std::size_t bytes) {
   const std::size_t size = rounded(bytes);
-  if (size == 0 || size < bytes) return std::nullopt;
+  if (size == 0) return std::nullopt;
   for (auto at = free_.begin(); at != free_.end(); ++at) {
     if (at->second < size) continue;
     const std::size_t offset = at->first;
@@ -36,7 +37,7 @@ std::optional<std::size_t> PagePool::take(std::size_t bytes) {
 
 std::optional<std::size_t> PagePool::take_last(std::size_t bytes) {
   const std::size_t size = rounded(bytes);
-  if (size == 0 || size < bytes) return std::nullopt;
+  if (size == 0) return std::nullopt;
   for (auto at = free_.rbegin(); at != free_.rend(); ++at) {
     if (at->second < size) continue;
     at->second -= size;

@@ -51,6 +51,26 @@ TEST_CASE("page pool: nothing and too much are refused") {
   CHECK_FALSE(pool.take(SIZE_MAX).has_value());
   CHECK_FALSE(pool.take(1'001).has_value());
   CHECK_FALSE(PagePool(0).take(1).has_value());
+  CHECK_FALSE(pool.take_last(0).has_value());
+  CHECK_FALSE(pool.take_last(SIZE_MAX).has_value());
+  CHECK_FALSE(pool.take_last(1'001).has_value());
+  CHECK(pool.used() == 0);
+}
+
+TEST_CASE("page pool: a stretch that is too small is passed over, from either end") {
+  PagePool pool(9 * PagePool::kAlignment);
+  for (std::size_t page = 0; page < 9; ++page) CHECK(pool.take(1) == page * PagePool::kAlignment);
+  for (const std::size_t page : {0u, 3u, 4u, 5u, 8u}) {
+    pool.give_back(page * PagePool::kAlignment, 1);
+  }
+  CHECK(pool.take(2 * PagePool::kAlignment) == 3 * PagePool::kAlignment);
+  pool.give_back(3 * PagePool::kAlignment, 2 * PagePool::kAlignment);
+  CHECK(pool.take_last(2 * PagePool::kAlignment) == 4 * PagePool::kAlignment);
+  // What either left over is still there.
+  CHECK(pool.take(1) == 0u);
+  CHECK(pool.take(1) == 3 * PagePool::kAlignment);
+  CHECK(pool.take(1) == 8 * PagePool::kAlignment);
+  CHECK_FALSE(pool.take(1).has_value());
 }
 
 TEST_CASE("page pool: what is taken last comes from the end, and all of it can be had again") {
