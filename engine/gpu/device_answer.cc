@@ -5,24 +5,11 @@
 #include "engine/gpu/device_answer.h"
 
 #include <cmath>
-#include <limits>
 
 #include "engine/scan/coarse_kernels.h"
 #include "engine/scan/reference.h"
 
 namespace vecserve::engine::gpu {
-
-namespace {
-
-// Never below the limit, which is a double.
-float limit_of(const ScanQuery& query) {
-  const auto limit = static_cast<float>(query.limit);
-  return static_cast<double>(limit) < query.limit
-             ? std::nextafter(limit, std::numeric_limits<float>::infinity())
-             : limit;
-}
-
-}  // namespace
 
 bool DeviceAnswer::makes_sense(const DeviceBatch& batch, const PackedSurvivor& survivor) {
   if (survivor.query >= batch.queries.size() || survivor.block >= batch.blocks.size()) return false;
@@ -59,7 +46,7 @@ bool DeviceAnswer::score_holds(const DeviceBatch& batch, const PackedSurvivor& s
   const double room = static_cast<double>(kScoreError) * (squares + std::fabs(product)) +
                       static_cast<double>(kScoreFloor);
   const double found = static_cast<double>(survivor.score);
-  return !std::isfinite(score) || std::fabs(score - found) <= room;
+  return std::fabs(score - found) <= room;  // all but `found` are finite
 }
 
 bool DeviceAnswer::take(const DeviceBatch& batch, std::span<const PackedSurvivor> survivors,

@@ -31,14 +31,6 @@ std::size_t rounded(std::size_t bytes) {
   return (bytes + kPart - 1) / kPart * kPart;
 }
 
-// A float that is not below the limit.
-float limit_of(const ScanQuery& query) {
-  const auto limit = static_cast<float>(query.limit);
-  return static_cast<double>(limit) < query.limit
-             ? std::nextafter(limit, std::numeric_limits<float>::infinity())
-             : limit;
-}
-
 float round_up(double value) {
   const auto rounded = static_cast<float>(value);
   return static_cast<double>(rounded) >= value
@@ -60,6 +52,10 @@ std::size_t word_bytes(const MirroredBlock& block) {
 }
 
 }  // namespace
+
+float limit_of(const ScanQuery& query) {
+  return round_up(query.limit);
+}
 
 std::uint32_t DeviceScan::queries_max() const {
   return std::max(tuning_.survivors / tuning_.survivors_min, 1u);

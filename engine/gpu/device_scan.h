@@ -42,6 +42,9 @@ struct DeviceBatch {
   std::span<const SketchQuery> sketches;
 };
 
+// A float that is not below the query's limit.
+[[nodiscard]] float limit_of(const ScanQuery& query);
+
 class DeviceScan {
  public:
   DeviceScan(Device& device, const DeviceTuning& tuning) : device_(device), tuning_(tuning) {}
