@@ -38,6 +38,7 @@ using engine::gpu::ScanArguments;
 thread_local std::string last_text;
 
 struct Queue {
+  Driver::Priority priority = Driver::Priority::search;
   std::mutex mutex;
   std::deque<std::function<std::string()>> work;  // guarded by mutex
   std::uint64_t queued = 0;                       // ever; guarded by mutex
@@ -97,7 +98,8 @@ class EmulatedDriver final : public Driver {
       : memory_(options.memory_bytes),
         seed_(options.seed),
         astray_(options.astray),
-        fault_(options.fault) {
+        fault_(options.fault),
+        ledger_(options.ledger != nullptr ? *options.ledger : own_ledger_) {
     info_.name = "emulated";
     info_.device = "emulated GPU";
     info_.memory_bytes = options.memory_bytes;
@@ -110,11 +112,14 @@ class EmulatedDriver final : public Driver {
 
   DriverCode allocate(std::size_t bytes, void** address) override {
     *address = memory_.allocate(bytes);
-    if (*address != nullptr) return DriverCode::ok;
-    return say(DriverCode::out_of_memory, "no memory");
+    if (*address == nullptr) return say(DriverCode::out_of_memory, "no memory");
+    ++ledger_.device;
+    return DriverCode::ok;
   }
   DriverCode release(void* address) override {
-    return memory_.release(address) ? DriverCode::ok : say(DriverCode::failed, "not allocated");
+    if (!memory_.release(address)) return say(DriverCode::failed, "not allocated");
+    --ledger_.device;
+    return DriverCode::ok;
   }
   DriverCode allocate_pinned(std::size_t bytes, void** address) override {
     auto memory = std::make_unique<std::byte[]>(bytes + 256);
@@ -123,26 +128,38 @@ class EmulatedDriver final : public Driver {
     *address = memory.get() + (256 - at % 256) % 256;
     const std::lock_guard lock(mutex_);
     pinned_[*address] = std::move(memory);
+    ++ledger_.pinned;
     return DriverCode::ok;
   }
   DriverCode release_pinned(void* address) override {
     const std::lock_guard lock(mutex_);
-    return pinned_.erase(address) == 1 ? DriverCode::ok : say(DriverCode::failed, "not allocated");
+    if (pinned_.erase(address) == 0) return say(DriverCode::failed, "not allocated");
+    --ledger_.pinned;
+    return DriverCode::ok;
   }
-  DriverCode make_stream(Priority, Stream* stream) override {
+  DriverCode make_stream(Priority priority, Stream* stream) override {
     const std::lock_guard lock(mutex_);
     queues_.push_back(std::make_unique<Queue>());
+    queues_.back()->priority = priority;
+    ++streams_of(priority);
     *stream = queues_.back().get();
     return DriverCode::ok;
   }
-  DriverCode end_stream(Stream stream) override { return wait_stream(stream); }
+  DriverCode end_stream(Stream stream) override {
+    --streams_of(static_cast<Queue*>(stream)->priority);
+    return wait_stream(stream);
+  }
   DriverCode make_event(Event* event) override {
     const std::lock_guard lock(mutex_);
     marks_.push_back(std::make_unique<Mark>());
     *event = marks_.back().get();
+    ++ledger_.events;
     return DriverCode::ok;
   }
-  DriverCode end_event(Event) override { return DriverCode::ok; }
+  DriverCode end_event(Event) override {
+    --ledger_.events;
+    return DriverCode::ok;
+  }
 
   DriverCode record(Event event, Stream stream) override {
     auto& queue = *static_cast<Queue*>(stream);
@@ -201,13 +218,16 @@ class EmulatedDriver final : public Driver {
     const std::lock_guard lock(mutex_);
     graphs_.push_back(std::make_unique<std::uint64_t>(steps.form()));
     *graph = graphs_.back().get();
+    ++ledger_.graphs;
     return DriverCode::ok;
   }
   DriverCode end_graph(Graph graph) override {
     const std::lock_guard lock(mutex_);
     const auto ended =
         std::erase_if(graphs_, [&](const auto& made) { return made.get() == graph; });
-    return ended == 1 ? DriverCode::ok : say(DriverCode::failed, "no such graph");
+    if (ended == 0) return say(DriverCode::failed, "no such graph");
+    --ledger_.graphs;
+    return DriverCode::ok;
   }
   DriverCode replay(Graph graph, const engine::gpu::Steps& steps, Stream stream) override {
     if (*static_cast<const std::uint64_t*>(graph) != steps.form()) {
@@ -228,6 +248,9 @@ class EmulatedDriver final : public Driver {
   }
 
  private:
+  std::atomic<int>& streams_of(Priority priority) {
+    return priority == Priority::search ? ledger_.search_streams : ledger_.insert_streams;
+  }
   static DriverCode say(DriverCode code, const std::string& what) {
     last_text = what;
     return code;
@@ -267,6 +290,8 @@ class EmulatedDriver final : public Driver {
   std::atomic<std::uint64_t> seed_;
   const std::atomic<bool>* const astray_;
   const std::atomic<Fault>* const fault_;
+  DriverLedger own_ledger_;
+  DriverLedger& ledger_;
   std::mutex mutex_;
   std::map<void*, std::unique_ptr<std::byte[]>> pinned_;  // guarded by mutex_
   std::vector<std::unique_ptr<Queue>> queues_;            // guarded by mutex_

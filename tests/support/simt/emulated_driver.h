@@ -17,12 +17,27 @@ namespace vecserve::test::simt {
 // A device address where no memory is, on no device.
 inline constexpr std::uintptr_t kNowhere = 0x1000;
 
+// What a driver was asked for and has not been given back.
+struct DriverLedger {
+  std::atomic<int> pinned{0};
+  std::atomic<int> device{0};
+  std::atomic<int> search_streams{0};
+  std::atomic<int> insert_streams{0};
+  std::atomic<int> events{0};
+  std::atomic<int> graphs{0};
+
+  [[nodiscard]] int all() const {
+    return pinned + device + search_streams + insert_streams + events + graphs;
+  }
+};
+
 struct EmulatedOptions {
   std::size_t memory_bytes = std::size_t{256} << 20;
   std::uint64_t seed = 0;
   // While true, kernels look for their queries at kNowhere. Null: never. Must outlive it.
   const std::atomic<bool>* astray = nullptr;
-  bool warpgroups = false;  // has Kernel::scan_warpgroups
+  DriverLedger* ledger = nullptr;  // null: nobody counts. Must outlive it.
+  bool warpgroups = false;         // has Kernel::scan_warpgroups
   // What that kernel does instead of scanning rightly.
   enum class Fault : std::uint8_t {
     none,

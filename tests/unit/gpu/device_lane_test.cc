@@ -5,6 +5,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "engine/gpu/device_scan.h"
 #include "tests/support/simt/emulated_driver.h"
 #include "tests/support/simt/emulated_gpu.h"
 
@@ -44,6 +45,37 @@ std::uint64_t form_of(std::initializer_list<Kernel> kernels) {
   steps.copy_out(nullptr, nullptr, 16);
   steps.copy_out(nullptr, nullptr, 16);
   return steps.form();
+}
+
+TEST_CASE("device lane: all that it was given is given back, and its stream is one of searches") {
+  DriverLedger ledger;
+  EmulatedOptions options;
+  options.ledger = &ledger;
+  const auto device = std::make_shared<Device>(make_emulated_driver(options));
+  {
+    const auto lane = DeviceLane::make(device, small_gpu().tuning).value();
+    CHECK(ledger.search_streams == 1);
+    CHECK(ledger.insert_streams == 0);
+    CHECK(ledger.pinned == 2);
+    CHECK(ledger.device == 4);
+    CHECK(ledger.events == 1);
+    CHECK(ledger.graphs == 10);
+    lane->give_up_graph(form_of({Kernel::scan_one, Kernel::refine, Kernel::pack}));
+    CHECK(ledger.graphs == 9);
+  }
+  CHECK(ledger.all() == 0);
+}
+
+TEST_CASE("device lane: its output has room for the states of all queries and for the totals") {
+  const auto device = std::make_shared<Device>(make_emulated_driver());
+  DeviceTuning tuning = small_gpu().tuning;
+  for (const std::uint32_t least : {512u, tuning.survivors, 2 * tuning.survivors}) {
+    CAPTURE(least);
+    tuning.survivors_min = least;
+    const auto lane = DeviceLane::make(device, tuning).value();
+    const std::size_t queries = DeviceScan(*device, tuning).queries_max();
+    CHECK(lane->states_bytes == queries * sizeof(QueryState) + sizeof(ScanTotals));
+  }
 }
 
 TEST_CASE("device lane: there is a graph for every kernel, for few rows and for many") {
