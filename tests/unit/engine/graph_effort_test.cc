@@ -30,20 +30,33 @@ std::vector<float> vector_of(std::uint64_t id) {
   return vector;
 }
 
-TEST_CASE("graph effort: measured with rows, then with queries, then left alone") {
-  Engine engine(Engine::quiet(), 1, nullptr, true);
+CorePtr make_collection(Engine& engine) {
   CollectionOptions options;
   options.dim = kDim;
-  const CorePtr core = engine.create("c", options);
+  return engine.create("c", options);
+}
+
+std::vector<OwnedRow> first_rows() {
   std::vector<OwnedRow> rows;
   for (std::uint64_t id = 0; id < kRows; ++id) rows.push_back({id, vector_of(id)});
-  REQUIRE(upsert(core, rows).ok());
-  core->graphs.wanted = true;
+  return rows;
+}
+
+// Until its keeper has nothing left to do.
+void keep_until_done(const CorePtr& core) {
   for (;;) {
     const Result<bool> more = keep_graph(core, 1, [] { return false; });
     REQUIRE(more.ok());
-    if (!*more) break;
+    if (!*more) return;
   }
+}
+
+TEST_CASE("graph effort: measured with rows, then with queries, then left alone") {
+  Engine engine(Engine::quiet(), 1, nullptr, true);
+  const CorePtr core = make_collection(engine);
+  REQUIRE(upsert(core, first_rows()).ok());
+  core->graphs.wanted = true;
+  keep_until_done(core);
   const auto by_rows = core->graphs.effort();
   REQUIRE(by_rows != nullptr);
   CHECK(core->tallies.searches.load() == 0);
@@ -72,11 +85,7 @@ TEST_CASE("graph effort: measured with rows, then with queries, then left alone"
     REQUIRE(keep_graph(core, 1, [] { return false; }).ok());
     CHECK(core->graphs.effort() == by_rows);
   }
-  for (;;) {
-    const Result<bool> more = keep_graph(core, 1, [] { return false; });
-    REQUIRE(more.ok());
-    if (!*more) break;
-  }
+  keep_until_done(core);
   CHECK(core->graphs.effort() != by_rows);
   const std::lock_guard lock(core->graphs.keeping_mutex);
   CHECK(core->graphs.keeping.from_queries);
@@ -90,11 +99,8 @@ TEST_CASE("graph effort: measured with rows, then with queries, then left alone"
 
 TEST_CASE("graph effort: a few queries that are easy do not speak for those that follow") {
   Engine engine(Engine::quiet(), 1, nullptr, true);
-  CollectionOptions options;
-  options.dim = kDim;
-  const CorePtr core = engine.create("c", options);
-  std::vector<OwnedRow> rows;
-  for (std::uint64_t id = 0; id < kRows; ++id) rows.push_back({id, vector_of(id)});
+  const CorePtr core = make_collection(engine);
+  std::vector<OwnedRow> rows = first_rows();
   // Far from all others: whoever asks here finds just these.
   const auto apart = [](std::uint64_t i) {
     return std::vector<float>(kDim, 100.0f + 0.01f * static_cast<float>(i));
@@ -104,11 +110,7 @@ TEST_CASE("graph effort: a few queries that are easy do not speak for those that
   core->graphs.wanted = true;
   for (std::uint64_t q = 0; q < 8; ++q) core->graphs.queries.keep(apart(q));
   for (std::uint64_t q = 0; q < 292; ++q) core->graphs.queries.keep(vector_of(100'000 + q));
-  for (;;) {
-    const Result<bool> more = keep_graph(core, 1, [] { return false; });
-    REQUIRE(more.ok());
-    if (!*more) break;
-  }
+  keep_until_done(core);
   const auto effort = core->graphs.effort();
   REQUIRE(effort != nullptr);
   REQUIRE(effort->points().size() > 1);
