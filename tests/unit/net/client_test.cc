@@ -57,6 +57,15 @@ WriteResult some_write() {
   return written;
 }
 
+// What one query found: nothing, for sure.
+SearchResult one_empty_answer() {
+  SearchResult found;
+  found.offsets = {0, 0};
+  found.certified = {1};
+  found.truncated = {0};
+  return found;
+}
+
 const std::vector<float> kVector = {1.0F, 2.0F};
 
 TEST_CASE("client: collections are made, listed, described and dropped") {
@@ -222,10 +231,7 @@ TEST_CASE("client: a search returns hits, stages and the server's timing") {
 
 TEST_CASE("client: an explained search says so, and its preparing is told apart from its scan") {
   Desk desk;
-  SearchResult found;
-  found.offsets = {0, 0};
-  found.certified = {1};
-  found.truncated = {0};
+  SearchResult found = one_empty_answer();
   found.times.full_ns = 7;
   found.stages.prepare_ns = 2;
   desk.served.scan_ns = 5;
@@ -248,10 +254,8 @@ TEST_CASE("client: an explained search says so, and its preparing is told apart 
 
 TEST_CASE("client: how much recall is wanted and expected goes over the wire, if it is not all") {
   Desk desk;
-  SearchResult found;
-  found.offsets = {0, 0};
+  SearchResult found = one_empty_answer();
   found.certified = {0};
-  found.truncated = {0};
   found.recall = 0.9375;
   desk.will_answer(found);
   SearchOptions options;
@@ -272,11 +276,7 @@ TEST_CASE("client: how much recall is wanted and expected goes over the wire, if
 
 TEST_CASE("client: the earlier of a search's deadline and its timeout goes over the wire") {
   Desk desk;
-  SearchResult nothing;
-  nothing.offsets = {0, 0};
-  nothing.certified = {1};
-  nothing.truncated = {0};
-  desk.will_answer(nothing);
+  desk.will_answer(one_empty_answer());
   SearchOptions options;
   options.deadline = std::chrono::steady_clock::now() + 1s;
   CHECK(desk.client->search("books", Query(kVector), options).ok());
