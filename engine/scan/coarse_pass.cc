@@ -54,7 +54,8 @@ void take(const CoarseJob& job, const Piece& rows, std::uint32_t query, const Su
 }  // namespace
 
 void CoarsePass::rows_in_order(const CoarseJob& job, const Piece& piece, const Group& queries,
-                               const std::int8_t* panels, std::vector<BoundList>& lists) {
+                               const std::int8_t* panels, bool middle,
+                               std::vector<BoundList>& lists) {
   // For one query, rows that are eligible count; of several, all rows have their places.
   const std::uint32_t sparse =
       queries.count == 1 ? rows_per_eligible(job.request, queries.mask, piece.block) : 1;
@@ -63,18 +64,18 @@ void CoarsePass::rows_in_order(const CoarseJob& job, const Piece& piece, const G
   std::uint32_t step = sparse * (open ? kRowsFirst : kRowsMax);
   for (std::uint32_t done = 0; done < piece.rows;) {
     const Piece part{piece.block, piece.first + done, std::min(step, piece.rows - done), false};
-    group(job, part, queries, panels, lists);
+    group(job, part, queries, panels, middle, lists);
     done += part.rows;
     step = std::min(step * 2, sparse * kRowsMax);
   }
 }
 
 void CoarsePass::group(const CoarseJob& job, const Piece& part, const Group& queries,
-                       const std::int8_t* panels, std::vector<BoundList>& lists) {
+                       const std::int8_t* panels, bool middle, std::vector<BoundList>& lists) {
   const std::uint64_t* const words =
       job.request.masks[queries.mask].words[part.block] + part.first / kTileRows;
   if (queries.count == 1) {
-    one(job, part, queries.first, words, job.queries.limit(queries.first), false,
+    one(job, part, queries.first, words, job.queries.limit(queries.first), middle,
         lists[queries.first]);
     return;
   }
@@ -94,7 +95,7 @@ void CoarsePass::group(const CoarseJob& job, const Piece& part, const Group& que
   const bool l2 = job.request.shape.metric == Metric::l2;
   (l2 ? job.kernels.batch_l2 : job.kernels.batch_dot)(rows_of(job, part, words), batch);
   for (std::uint32_t q = 0; q < queries.count; ++q) {
-    take(job, part, queries.first + q, &survivors_[std::size_t{q} * kRowsMax], found_[q], false,
+    take(job, part, queries.first + q, &survivors_[std::size_t{q} * kRowsMax], found_[q], middle,
          lists[queries.first + q]);
   }
 }

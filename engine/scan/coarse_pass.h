@@ -26,9 +26,10 @@ struct CoarseJob {
 class CoarsePass {
  public:
   // Of a piece, all rows that the group's mask has; `panels` as in CoarseQueries, and lists are by
-  // query of the request.
+  // query of the request. With `middle` the lists take the middle of a row's bounds for its upper
+  // one, as seed_rows.
   void rows_in_order(const CoarseJob& job, const Piece& piece, const Group& group,
-                     const std::int8_t* panels, std::vector<BoundList>& lists);
+                     const std::int8_t* panels, bool middle, std::vector<BoundList>& lists);
   // Of a piece, the rows whose bits are set, counted from its first row.
   void chosen_rows(const CoarseJob& job, const Piece& piece, std::uint32_t query,
                    const std::uint64_t* chosen, BoundList& list);
@@ -43,7 +44,7 @@ class CoarsePass {
   void one(const CoarseJob& job, const Piece& piece, std::uint32_t query,
            const std::uint64_t* eligible, const CoarseLimit& limit, bool middle, BoundList& list);
   void group(const CoarseJob& job, const Piece& part, const Group& group, const std::int8_t* panels,
-             std::vector<BoundList>& lists);
+             bool middle, std::vector<BoundList>& lists);
 
   std::vector<Survivor> survivors_;
   std::vector<CoarseLimit> limits_;

@@ -1,7 +1,7 @@
 // The queries of a request as the coarse kernels read them: codes, probes, panels of a batch, and
 // the threshold of each, which workers share and lower. Prepared by the coarse scanner's calling
 // thread, read by all workers. Always holds: all memory is kept from request to request; a
-// threshold never rises while a request runs.
+// threshold never rises once rows are turned away by it for good.
 #pragma once
 
 #include <cstddef>
@@ -34,6 +34,10 @@ class CoarseQueries {
   [[nodiscard]] SharedThreshold& threshold(std::uint32_t query) { return thresholds_[query]; }
   [[nodiscard]] const std::int8_t* panels(std::size_t group) const {
     return reinterpret_cast<const std::int8_t*>(packed_.data()) + packed_at_[group];
+  }
+  // Some queries of a group, from its first + `from` on, a multiple of 16: their panels.
+  [[nodiscard]] const std::int8_t* panels(std::size_t group, std::uint32_t from) const {
+    return panels(group) + from * stride_;
   }
   // The probe's limit, with what its threshold comes to by now.
   [[nodiscard]] CoarseLimit limit(std::uint32_t query) const {

@@ -48,6 +48,8 @@ constexpr std::uint32_t kAheadRows = 16'384;
 // Groups of a bundle, 256 queries: each of the coarse rows that are then read together serves
 // several of them.
 constexpr std::size_t kBundleGroups = 4;
+// Queries whose first thresholds are found together: two panels of the coarse kernels.
+constexpr std::uint32_t kSeededTogether = 32;
 
 // Groups of queries that are sifted together.
 struct Bundle {
@@ -110,7 +112,6 @@ class CoarseScanner final : public Scanner {
   void read_passed(const CoarseJob& job, const Piece& part, std::uint64_t base, std::uint32_t query,
                    float most, PassedRows& passed, Worker& worker, BoundList& list);
   void seed_all(const CoarseJob& job, std::uint32_t threads);
-  [[nodiscard]] bool sifted(std::uint32_t query) const;
   template <typename F>
   void guarded(F&& f);
 
@@ -124,6 +125,7 @@ class CoarseScanner final : public Scanner {
   CoarseQueries queries_;
   std::vector<Piece> pieces_;
   FirstThreshold first_;
+  std::vector<FirstThreshold::Few> few_;
   bool may_guess_ = true;
   std::vector<std::uint8_t> guessed_;  // per query
   std::vector<Stretch> stretches_;
@@ -288,7 +290,7 @@ void CoarseScanner::scan_from(const CoarseJob& job, const Stretch& stretch, std:
       if (stop_now(job.request)) return;
       const auto skipped = static_cast<std::uint32_t>(from > base ? from - base : 0);
       const Piece rest{piece.block, piece.first + skipped, piece.rows - skipped, false};
-      worker.pass.rows_in_order(job, rest, group, queries_.panels(g), lists);
+      worker.pass.rows_in_order(job, rest, group, queries_.panels(g), false, lists);
       worker.counts.coarse += eligible_in(job.request, group.mask, rest) * group.count;
     }
     base = end;
@@ -412,26 +414,26 @@ void CoarseScanner::read_passed(const CoarseJob& job, const Piece& part, std::ui
   worker.pass.chosen_rows(job, part, query, worker.bits.data(), list);
 }
 
-bool CoarseScanner::sifted(std::uint32_t query) const {
-  const auto behind =
-      std::upper_bound(groups_.begin(), groups_.end(), query,
-                       [](std::uint32_t q, const Group& group) { return q < group.first; });
-  return sifting_[static_cast<std::size_t>(behind - groups_.begin()) - 1].on();
-}
-
 // First thresholds for the queries that are sifted.
 void CoarseScanner::seed_all(const CoarseJob& job, std::uint32_t threads) {
-  pool_.parallel_for(job.request.queries.size(), threads, [&](std::size_t q, std::uint32_t w) {
-    const auto query = static_cast<std::uint32_t>(q);
-    if (!sifted(query) || stop_now(job.request)) return;
+  few_.clear();
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    if (!sifting_[g].on()) continue;
+    const Group& all = groups_[g];
+    const bool together = may_guess_ && first_.can_read(job, all);
+    const std::uint32_t step = together ? kSeededTogether : 1;
+    for (std::uint32_t at = 0; at < all.count; at += step) {
+      few_.push_back({{all.first + at, std::min(step, all.count - at), all.mask},
+                      together ? queries_.panels(g, at) : nullptr,
+                      &sifting_[g]});
+    }
+  }
+  pool_.parallel_for(few_.size(), threads, [&](std::size_t f, std::uint32_t w) {
+    if (stop_now(job.request)) return;
     guarded([&] {
       Worker& worker = *workers_[w];
-      const FirstThreshold::Found found =
-          first_.find(job, sieve_, query, may_guess_, worker.pass, worker.bench);
-      worker.counts.coarse += found.read;
-      worker.counts.sketch_ns += found.sketch_ns;
-      worker.counts.coarse_ns += found.coarse_ns;
-      guessed_[q] = found.guessed ? 1 : 0;
+      first_.find_some(job, sieve_, few_[f], may_guess_, worker.pass, worker.bench, guessed_,
+                       worker.counts);
     });
   });
 }

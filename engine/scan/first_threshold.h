@@ -3,7 +3,9 @@
 // the threshold is proven: there are as many rows in the sample that are surely within it. For many
 // it is a guess at what all rows will say, made from where the sample has its share of them, which
 // asks for a fraction of the reading and is far nearer to the truth; whoever scans with a guess
-// looks afterwards whether it left enough rows. Used by the coarse scanner: prepare() on the
+// looks afterwards whether it left enough rows. Where sketches say so little that rows which look
+// near are not, such a guess is far too high; there a sample is read from the coarse plane as it
+// is, for many queries at a time. Used by the coarse scanner: prepare() on the
 // scanning thread, find() on any worker with a bench of its own. Always holds: memory is kept from
 // request to request.
 #pragma once
@@ -14,6 +16,7 @@
 #include "engine/scan/coarse_pass.h"
 #include "engine/scan/scan_cut.h"
 #include "engine/scan/scanner.h"
+#include "engine/scan/sift_choice.h"
 #include "engine/scan/sketch_sieve.h"
 
 namespace vecserve::engine {
@@ -29,6 +32,16 @@ class FirstThreshold {
     std::vector<SketchSieve::Near> near;
     std::vector<std::uint64_t> bits;
     BoundList seeds;
+    std::vector<SketchSurvivor> passed;
+    std::vector<float> before;     // of some queries: their thresholds at first
+    std::vector<float> halves;     // and by the first half of a sample
+    std::vector<BoundList> lists;  // by query of the request
+  };
+  // Neighbouring queries of a group.
+  struct Few {
+    Group queries;
+    const std::int8_t* panels = nullptr;  // theirs, as in CoarseQueries
+    Sifting* sifting = nullptr;           // of the group
   };
   struct Found {
     std::uint64_t read = 0;       // rows, from the coarse plane
@@ -42,8 +55,22 @@ class FirstThreshold {
   // Lowers the threshold of a query that the sieve serves.
   [[nodiscard]] Found find(const CoarseJob& job, const SketchSieve& sieve, std::uint32_t query,
                            bool may_guess, CoarsePass& pass, Bench& bench) const;
+  // Whether all of these can make their guesses by one sample that is worth reading, together.
+  [[nodiscard]] bool can_read(const CoarseJob& job, const Group& queries) const;
+  // find() for some queries, whose group is sifted: puts an end to that where sketches turn out
+  // to let too much pass. `guessed` has a place for each query of the request.
+  void find_some(const CoarseJob& job, const SketchSieve& sieve, const Few& few, bool may_guess,
+                 CoarsePass& pass, Bench& bench, std::span<std::uint8_t> guessed,
+                 ScanCounts& counts) const;
 
  private:
+  // What is looked for in which sample.
+  struct Plan {
+    std::size_t thinned = 0;
+    std::uint32_t rank = 0;
+    bool guess = false;
+  };
+
   // The whole sample, and every second, fourth and eighth window of it: the more rows are wanted,
   // the fewer windows say where about as many are.
   static constexpr std::size_t kThinned = 4;
@@ -52,6 +79,14 @@ class FirstThreshold {
     return shares_[mask * kThinned + thinned];
   }
   [[nodiscard]] std::size_t thinned_for(std::uint32_t need, std::uint32_t mask) const;
+  [[nodiscard]] Plan plan_for(const ScanQuery& asked, bool may_guess) const;
+  [[nodiscard]] Plan plan_to_read(const ScanQuery& asked) const;
+  [[nodiscard]] bool sketches_pay(const CoarseJob& job, const SketchSieve& sieve, const Few& few,
+                                  std::uint32_t scouts, Bench& bench) const;
+  void read_half(const CoarseJob& job, const Few& few, const Plan& plan, std::size_t from,
+                 CoarsePass& pass, Bench& bench, ScanCounts& counts) const;
+  void read_sample(const CoarseJob& job, const Few& few, CoarsePass& pass, Bench& bench,
+                   std::span<std::uint8_t> guessed, ScanCounts& counts) const;
 
   std::vector<Piece> samples_[kThinned];
   std::vector<double> shares_;  // per mask and sample: of its eligible rows, those in the sample

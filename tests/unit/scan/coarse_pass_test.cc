@@ -85,7 +85,8 @@ TEST_CASE("coarse pass: rows in order leave the nearest of every query of a grou
     Fixture f(count);
     const std::vector<Group> groups{{0, count, 0}};
     f.prepared.pack(groups);
-    f.pass.rows_in_order(f.job, {0, 0, kRows, false}, groups[0], f.prepared.panels(0), f.lists);
+    f.pass.rows_in_order(f.job, {0, 0, kRows, false}, groups[0], f.prepared.panels(0), false,
+                         f.lists);
     for (std::uint32_t q = 0; q < count; ++q) f.check_holds_the_nearest(q);
   }
 }
@@ -94,7 +95,7 @@ TEST_CASE("coarse pass: rows that the mask has not are never kept", "[scan]") {
   Fixture f(1);
   for (std::uint64_t& word : f.bits[0]) word &= 0x5555555555555555u;
   f.masks[0] = make_mask(f.bits);
-  f.pass.rows_in_order(f.job, {0, 0, kRows, false}, {0, 1, 0}, nullptr, f.lists);
+  f.pass.rows_in_order(f.job, {0, 0, kRows, false}, {0, 1, 0}, nullptr, false, f.lists);
   for (const std::uint32_t row : f.left(0)) CHECK(row % 2 == 0);
 }
 
