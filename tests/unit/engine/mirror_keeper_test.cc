@@ -107,7 +107,7 @@ struct Pair {
 TEST_CASE("mirror keeper: a database with a GPU answers as one without, and says who did",
           "[engine]") {
   Pair pair(simt::open_emulated_gpu());
-  CHECK(pair.with.stats().gpu == "emulated GPU (emulated)");
+  CHECK(pair.with.stats().gpu == "emulated GPU (emulated, mma)");
   CHECK(pair.without.stats().gpu.starts_with("none: "));
   CHECK(pair.fast.stats()->backend == "gpu/emulated");
   for (const std::uint64_t count : {300u, 5u, 400u}) {
@@ -137,7 +137,7 @@ TEST_CASE("mirror keeper: a kernel that goes astray loses the device, and its ba
   CHECK_FALSE(pair.gpu->device().alive());
   const std::string state = pair.with.stats().gpu;
   CAPTURE(state);
-  CHECK(state.starts_with("emulated GPU (emulated), out of use: wait: "));
+  CHECK(state.starts_with("emulated GPU (emulated, mma), out of use: wait: "));
   CHECK(state.find("outside of what was allocated") != std::string::npos);
   // It stays lost, whatever its kernels would do now, and rows come and are found all the same.
   astray = false;
