@@ -15,7 +15,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <numeric>
 
 namespace vecserve::tailprobe {
@@ -29,6 +31,7 @@ constexpr long kSleepNs = 1'000'000;
 constexpr std::size_t kFloats = 65'536;
 constexpr std::size_t kDiskBurstBytes = std::size_t{64} << 20;
 constexpr std::chrono::milliseconds kDiskPause{40};
+constexpr std::size_t kDirectAlignment = 4096;  // of memory that a disk reads by itself
 
 using Clock = std::chrono::steady_clock;
 
@@ -162,18 +165,29 @@ BusyDisk::Clock::duration BusyDisk::busy_within(Clock::time_point from,
 }
 
 void BusyDisk::write_bursts() {
-  const int file = open(path_.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (file < 0) return;
-  const std::vector<char> data(kDiskBurstBytes, 'b');
-  while (!stopping_.load()) {
-    (void)!pwrite(file, data.data(), data.size(), 0);
-    begun_.store(Clock::now(), std::memory_order_release);
-    ended_.store(Clock::time_point::max(), std::memory_order_release);
-    fdatasync(file);
-    ended_.store(Clock::now(), std::memory_order_release);
-    std::this_thread::sleep_for(kDiskPause);
+  // Past the page cache, where the file system can: a sync of cached pages collects them first, for
+  // milliseconds in which the disk has nothing of the burst.
+  constexpr int kFlags = O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC;
+  int file = open(path_.c_str(), kFlags | O_DIRECT, 0600);
+  const bool direct = file >= 0;
+  if (!direct) file = open(path_.c_str(), kFlags, 0600);
+  const std::unique_ptr<void, decltype(&std::free)> data(
+      std::aligned_alloc(kDirectAlignment, kDiskBurstBytes), &std::free);
+  if (file >= 0 && data != nullptr) {
+    std::memset(data.get(), 'b', kDiskBurstBytes);
+    while (!stopping_.load()) burst(file, direct, data.get());
   }
-  close(file);
+  if (file >= 0) close(file);
+}
+
+void BusyDisk::burst(int file, bool direct, const void* data) {
+  if (!direct) (void)!pwrite(file, data, kDiskBurstBytes, 0);
+  begun_.store(Clock::now(), std::memory_order_release);
+  ended_.store(Clock::time_point::max(), std::memory_order_release);
+  if (direct) (void)!pwrite(file, data, kDiskBurstBytes, 0);
+  fdatasync(file);
+  ended_.store(Clock::now(), std::memory_order_release);
+  std::this_thread::sleep_for(kDiskPause);
 }
 
 }  // namespace vecserve::tailprobe

@@ -65,6 +65,7 @@ class BusyDisk {
 
  private:
   void write_bursts();
+  void burst(int file, bool direct, const void* data);
 
   const std::string path_;
   // Of the last burst; max(): not yet.
