@@ -6,24 +6,13 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 
+#include "tests/support/brief_rig.h"
+
 using namespace vecserve;
 using namespace vecserve::hedge;
 
-namespace {
-
-RigOptions brief() {
-  RigOptions options;
-  options.load = 0.2;
-  options.seconds = 0.5;
-  options.warm_up_s = 0.2;
-  options.dim = 16;
-  return options;
-}
-
-}  // namespace
-
 TEST_CASE("rig: timed replicas answer every call, and a stall is in the tail of the unhedged") {
-  RigOptions options = brief();
+  RigOptions options = test::brief_rig(0.5, 0.2);
   options.hedging = false;
   options.stall_every_s = 0.05;  // certain to meet one in the run
   options.stall_ms = 30.0;
@@ -47,7 +36,7 @@ TEST_CASE("rig: timed replicas answer every call, and a stall is in the tail of 
 }
 
 TEST_CASE("rig: hedged calls are answered once, and losers are accounted for") {
-  RigOptions options = brief();
+  RigOptions options = test::brief_rig(0.5, 0.2);
   options.stall_every_s = 0.2;
   options.stall_ms = 20.0;
   const Result<RigRun> run = run_rig(options);
@@ -60,7 +49,7 @@ TEST_CASE("rig: hedged calls are answered once, and losers are accounted for") {
 }
 
 TEST_CASE("rig: real scans and batch services of both policies answer too") {
-  RigOptions options = brief();
+  RigOptions options = test::brief_rig(0.5, 0.2);
   options.seconds = 0.3;
   options.load = 0.01;
   options.real_scans = true;

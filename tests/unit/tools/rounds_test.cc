@@ -6,25 +6,14 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 
+#include "tests/support/brief_rig.h"
+
 using namespace vecserve;
 using namespace vecserve::hedge;
 
-namespace {
-
-RigOptions brief() {
-  RigOptions options;
-  options.load = 0.2;
-  options.seconds = 0.3;
-  options.warm_up_s = 0.1;
-  options.dim = 16;
-  return options;
-}
-
-}  // namespace
-
 TEST_CASE("rounds: a sum holds the calls of all its runs in order, and a median of each") {
-  const Result<RigRun> first = run_rig(brief());
-  RigOptions other = brief();
+  const Result<RigRun> first = run_rig(test::brief_rig(0.3, 0.1));
+  RigOptions other = test::brief_rig(0.3, 0.1);
   other.seed = 2;
   const Result<RigRun> second = run_rig(other);
   REQUIRE(first.ok());
@@ -48,7 +37,7 @@ TEST_CASE("rounds: a sum holds the calls of all its runs in order, and a median 
 }
 
 TEST_CASE("rounds: both kinds take part in each, and only the hedged one works for nobody") {
-  const Result<Rounds> rounds = run_rounds(brief(), 2);
+  const Result<Rounds> rounds = run_rounds(test::brief_rig(0.3, 0.1), 2);
   REQUIRE(rounds.ok());
   CHECK(rounds->median_ratios().size() == 2);
   CHECK(rounds->plain.stats.hedges == 0);
