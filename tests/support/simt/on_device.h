@@ -17,6 +17,17 @@
 
 namespace vecserve::test::simt {
 
+// Has the batch of a case show what the case holds; its stride is the caller's.
+template <typename Case>
+void fill_batch(Case& of) {
+  of.batch.request = &of.request;
+  of.batch.blocks = of.blocks;
+  of.batch.queries = of.queries;
+  of.batch.probes = of.probes;
+  of.batch.wants = of.wants;
+  of.batch.codes = reinterpret_cast<const std::int8_t*>(of.codes.data());
+}
+
 // A case on a device, with all rows mirrored.
 struct OnDevice {
   OnDevice(const GpuCase& data, const engine::gpu::DeviceTuning& tuning_in,
@@ -47,12 +58,7 @@ struct OnDevice {
       wants.push_back(needed(data.views[q]));
       queries.push_back(q);
     }
-    batch.request = &request;
-    batch.blocks = blocks;
-    batch.queries = queries;
-    batch.probes = probes;
-    batch.wants = wants;
-    batch.codes = reinterpret_cast<const std::int8_t*>(codes.data());
+    fill_batch(*this);
   }
   // What the mirror has of the blocks now.
   void pin() {

@@ -13,6 +13,7 @@
 #include "engine/scan/reference.h"
 #include "tests/support/simt/emulated_driver.h"
 #include "tests/support/simt/gpu_case.h"
+#include "tests/support/simt/on_device.h"
 
 namespace {
 
@@ -43,12 +44,7 @@ struct Asked {
       probes.push_back(make_probe(metric, make_coarse_query(metric, data.views[q].f32, 64, mine)));
     }
     request = data.request();
-    batch.request = &request;
-    batch.blocks = blocks;
-    batch.queries = queries;
-    batch.probes = probes;
-    batch.wants = wants;
-    batch.codes = reinterpret_cast<const std::int8_t*>(codes.data());
+    fill_batch(*this);
     batch.stride = 64;
   }
   void scale_rows(Metric metric, float times) {
