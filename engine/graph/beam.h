@@ -84,7 +84,7 @@ class Beam {
                     std::uint32_t count);
   // Neighbours of the node that were not met: their numbers and scores side by side.
   std::uint32_t meet_neighbours(const Graph& graph, const GraphProbe& probe, std::uint32_t node);
-  // Of what the entries are, the nearest, in order.
+  // Leaves of found_ the ef nearest, in order.
   void keep_nearest(std::uint32_t ef);
   std::size_t insert(const Near& near, std::uint32_t ef);
   // The walk is over: what may be nearest is found as well, of what passes where there is a filter.
