@@ -22,6 +22,9 @@ constexpr std::size_t index_of(Priority priority) {
 // Of those that wait longest, so many are looked at: the first may be of a class that waits longer.
 constexpr int kOldestSeen = 8;
 
+// A work with less time left goes ahead of so many others of its connection, at most.
+constexpr int kOvertakesMax = 64;
+
 // Device time of `weight` in batches of the group's size.
 Duration drain_of(const Group& group, std::uint64_t weight, std::uint64_t works) {
   if (weight == 0) return Duration(0);
@@ -222,12 +225,21 @@ void Batcher::end_flow(Flow& flow) {
   flows_free_.push_back(&flow);
 }
 
+// In its flow by deadline: the copy of a call that has waited elsewhere comes with what is left of
+// its time, and takes its place among those that its client sent meanwhile.
 void Batcher::link(Work& work, Flow& flow) {
   work.flow_ = &flow;
-  work.after_ = nullptr;
-  work.before_ = flow.tail;
-  (flow.tail == nullptr ? flow.head : flow.tail->after_) = &work;
-  flow.tail = &work;
+  Work* before = flow.tail;
+  const Deadline deadline = work.terms_.deadline;
+  for (int i = 0; i < kOvertakesMax && before != nullptr; ++i, before = before->before_) {
+    // What may wait for ever is not overtaken: it could.
+    const Deadline theirs = before->terms_.deadline;
+    if (theirs <= deadline || theirs == kNoDeadline) break;
+  }
+  work.before_ = before;
+  work.after_ = before == nullptr ? flow.head : before->after_;
+  (work.before_ == nullptr ? flow.head : work.before_->after_) = &work;
+  (work.after_ == nullptr ? flow.tail : work.after_->before_) = &work;
   work.newer_ = nullptr;
   work.older_ = newest_;
   (newest_ == nullptr ? oldest_ : newest_->newer_) = &work;

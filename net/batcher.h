@@ -1,8 +1,8 @@
 // The queues of works that wait, and how the next batch is taken from them: by class with reserved
 // shares, groups of one class in turn, connections of one group in turn. Comes between admission
 // and a free lane; knows neither threads nor the clock.
-// Guarded by the dispatch's mutex. Queueing, removing and taking a work are O(1) and, once warm,
-// allocate nothing.
+// Guarded by the dispatch's mutex. Queueing, removing and taking a work take bounded time and, once
+// warm, allocate nothing.
 // Always holds: a group is in the ring of a class if and only if works of that class wait in it; a
 // flow exists if and only if works of its peer wait there.
 #pragma once
@@ -39,7 +39,8 @@ class Peer {
   std::uint64_t in_flight_weight_ = 0;
 };
 
-// Works of one peer that wait in one class of one group, oldest first.
+// Works of one peer that wait in one class of one group: in the order in which they came, but for
+// those that went ahead because their time ends sooner.
 struct Flow {
   Peer* peer = nullptr;
   ClassQueue* queue = nullptr;

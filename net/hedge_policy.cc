@@ -14,8 +14,8 @@ namespace vecserve::net {
 namespace {
 
 constexpr Duration kRefreshEvery = std::chrono::milliseconds(100);
-// Weight of one call in the share of calls that waited: some 500 calls are remembered.
-constexpr double kWaitingWeight = 0.002;
+// So many calls are remembered in the share of those that waited.
+constexpr double kRemembered = 500.0;
 // Waiting less than this share of being served is the way through an idle server, on a host that
 // is slow to wake threads too. Little load is taken for a little less by that, much for what it is.
 constexpr double kWaitingMin = 0.25;
@@ -28,13 +28,13 @@ constexpr double kSilentServices = 2.0;
 constexpr double kSilenceGoesOn = 3.0;
 // A second copy goes out only if it can expect to need this share of what the first still needs: it
 // joins a queue at its end.
-constexpr double kBetterShare = 0.7;
+constexpr double kBetterShare = 0.8;
 // Below this load the work of a second copy that runs in vain is time nobody else wanted;
 // simulated, it stays below 5 % of all work.
 constexpr double kIdleLoad = 0.45;
 // A call that runs has cost something, and what it still needs is likely less than what a second
 // one would: only well beyond the quantile 1 - budget / 100 of the times of serving is it stuck.
-constexpr double kStuckParts = 100.0;
+constexpr double kStuckParts = 50.0;
 constexpr double kStuckFactor = 1.2;
 // A call that waits at a silent replica moves on at once: if it is taken back there, that is not a
 // second copy but another queue. One that waits elsewhere is hedged at the quantile 1 - budget, or,
@@ -52,7 +52,7 @@ constexpr double kAskAgainServices = 2.0;
 // and looking at each again and again would take more time than answering them.
 constexpr std::uint32_t kCrowd = 1'024;
 // So many of those sent before a copy are looked at; beyond, the share that is open stands for all.
-constexpr std::ptrdiff_t kAheadSeen = 256;
+constexpr std::size_t kAheadSeen = 256;
 
 // One service of a stalled replica says more of the stall than of services.
 constexpr double kHeardMeans = 10.0;
@@ -85,32 +85,48 @@ HedgePolicy::HedgePolicy(const HedgePolicyOptions& options)
   }
 }
 
+// Servers take the calls of one client in the order in which they began, so that one that moved on
+// is not behind those that came after it (Batcher::link).
 std::uint64_t HedgePolicy::ahead_of(const HedgedCall::Copy& copy) const {
   const Replica& replica = replicas_[copy.replica];
-  const auto before = static_cast<std::ptrdiff_t>(copy.number - replica.first_open);
+  const auto before = static_cast<std::size_t>(copy.number - replica.first_open);
   if (before > kAheadSeen) {
     const double open = replica.open_count / static_cast<double>(replica.open.size());
     return static_cast<std::uint64_t>(open * static_cast<double>(before));
   }
-  const auto begin = replica.open.begin();
-  return static_cast<std::uint64_t>(std::count_if(
-      begin, begin + before, [](const std::optional<TimePoint>& sent) { return !!sent; }));
+  const TimePoint begun = replica.open[before].begun;
+  const std::size_t end = std::min(replica.open.size(), before + kAheadSeen);
+  std::uint64_t ahead = 0;
+  for (std::size_t i = 0; i < end; ++i) {
+    const Asked& other = replica.open[i];
+    const bool first = other.begun < begun || (other.begun == begun && i < before);
+    ahead += other.open && first ? 1 : 0;
+  }
+  return ahead;
 }
 
 double HedgePolicy::usual_us(const Replica& replica) {
   return std::max(1.0, replica.mean_us);
 }
 
+// Since when it has had something to do and answered nothing; of a replica with open calls.
+TimePoint HedgePolicy::busy_since(const Replica& replica) {
+  return std::max(replica.answered_at, replica.open.front().sent);
+}
+
 // For how long it has answered nothing, although asked; 0 while that is nothing unusual.
 double HedgePolicy::silent_us(const Replica& replica, TimePoint now) {
-  if (replica.open.empty() || !replica.open.front()) return 0.0;
-  const double us = us_of(now - std::max(replica.answered_at, *replica.open.front()));
+  if (replica.open.empty()) return 0.0;
+  const double us = us_of(now - busy_since(replica));
   return us > kSilentServices * usual_us(replica) ? us : 0.0;
 }
 
 double HedgePolicy::turn_us(const Replica& replica, std::uint64_t ahead, TimePoint now) {
-  const double parts = 1.0 + static_cast<double>(ahead) / replica.batch_works;
-  return usual_us(replica) * parts + kSilenceGoesOn * silent_us(replica, now);
+  const double usual = usual_us(replica);
+  double us = usual * (1.0 + static_cast<double>(ahead) / replica.batch_works);
+  // Of the one that runs, a part is done.
+  if (ahead > 0) us -= std::clamp(us_of(now - busy_since(replica)), 0.0, usual);
+  return us + kSilenceGoesOn * silent_us(replica, now);
 }
 
 // A little after a replica that answers nothing from now on counts as silent.
@@ -123,20 +139,22 @@ double HedgePolicy::score(const Replica& replica, TimePoint now) {
   return turn_us(replica, replica.open_count, now);
 }
 
+// The better one of two that are drawn: of those that answer, or of all when none does.
 std::uint32_t HedgePolicy::choose(TimePoint now, std::optional<std::uint32_t> without) {
   const auto count = static_cast<std::uint32_t>(replicas_.size());
-  const auto draw = [&](std::uint32_t limit) {
-    return static_cast<std::uint32_t>(random_() % limit);
-  };
-  // Two different ones of those that may be chosen, counted around the one that may not.
-  const std::uint32_t choices = without && count > 1 ? count - 1 : count;
-  const auto nth = [&](std::uint32_t n) {
-    return without && count > 1 && n >= *without ? n + 1 : n;
-  };
-  const std::uint32_t first = draw(choices);
-  if (choices == 1) return nth(first);
-  const std::uint32_t second = (first + 1 + draw(choices - 1)) % choices;
-  const std::uint32_t a = nth(first), b = nth(second);
+  for (const bool silent_too : {false, true}) {
+    choices_.clear();
+    for (std::uint32_t i = 0; i < count; ++i) {
+      if (count > 1 && i == without) continue;
+      if (silent_too || silent_us(replicas_[i], now) <= 0.0) choices_.push_back(i);
+    }
+    if (!choices_.empty()) break;
+  }
+  const std::size_t choices = choices_.size();
+  const std::size_t first = random_() % choices;
+  if (choices == 1) return choices_[first];
+  const std::uint32_t a = choices_[first];
+  const std::uint32_t b = choices_[(first + 1 + random_() % (choices - 1)) % choices];
   return score(replicas_[b], now) < score(replicas_[a], now) ? b : a;
 }
 
@@ -144,7 +162,7 @@ void HedgePolicy::send(HedgedCall& call, std::uint32_t index, TimePoint now) {
   VECSERVE_CHECK(call.copy_count < call.copies.size());
   Replica& replica = replicas_[index];
   call.copies[call.copy_count++] = {index, replica.first_open + replica.open.size(), now, true};
-  replica.open.emplace_back(now);
+  replica.open.push_back({now, call.copies[0].sent});
   ++replica.open_count;
 }
 
@@ -153,9 +171,9 @@ void HedgePolicy::close(HedgedCall& call, std::uint32_t copy) {
   if (!sent.open && !sent.lost) return;
   sent.open = sent.lost = false;
   Replica& replica = replicas_[sent.replica];
-  replica.open[static_cast<std::size_t>(sent.number - replica.first_open)].reset();
+  replica.open[static_cast<std::size_t>(sent.number - replica.first_open)].open = false;
   --replica.open_count;
-  while (!replica.open.empty() && !replica.open.front()) {
+  while (!replica.open.empty() && !replica.open.front().open) {
     replica.open.pop_front();
     ++replica.first_open;
   }
@@ -299,8 +317,9 @@ void HedgePolicy::answered(HedgedCall& call, std::uint32_t copy, TimePoint now,
   const double most_us = replica.mean_us > 0.0 ? kHeardMeans * replica.mean_us : us_of(served);
   replica.mean_us += kMeanWeight * (std::min(us_of(served), most_us) - replica.mean_us);
   const bool waited = us_of(times.waited) > kWaitingMin * us_of(times.served);
-  replica.waiting_share += kWaitingWeight * ((waited ? 1.0 : 0.0) - replica.waiting_share);
-  replica.batch_works += kWaitingWeight * (std::max(1.0, times.batch_works) - replica.batch_works);
+  replica.heard = std::min(replica.heard + 1.0, kRemembered);
+  replica.waiting_share += ((waited ? 1.0 : 0.0) - replica.waiting_share) / replica.heard;
+  replica.batch_works += (std::max(1.0, times.batch_works) - replica.batch_works) / replica.heard;
   services_[call.cost_class]->answered(served);
   if (copy > 0) ++stats_.hedge_wins;
   close(call, copy);

@@ -107,13 +107,20 @@ class HedgePolicy {
   [[nodiscard]] const HedgePolicyStats& stats() const { return stats_; }
 
  private:
+  // A copy at a replica.
+  struct Asked {
+    TimePoint sent;
+    TimePoint begun;  // when its call began, with its first copy
+    bool open = true;
+  };
   struct Replica {
     std::vector<std::unique_ptr<SurvivalEstimate>> latencies;  // per cost class
-    std::deque<std::optional<TimePoint>> open;  // by number from first_open; nullopt: closed
+    std::deque<Asked> open;  // by number from first_open; the first is open
     std::uint64_t first_open = 0;
     std::uint32_t open_count = 0;
     double mean_us = 0.0;  // of serving one call
     TimePoint answered_at{};
+    double heard = 0.0;          // replies, as many as the two below remember
     double waiting_share = 0.0;  // of calls that found the replica busy
     double batch_works = 1.0;    // calls that are served together
   };
@@ -124,6 +131,7 @@ class HedgePolicy {
   static double silent_us(const Replica& replica, TimePoint now);
   static double turn_us(const Replica& replica, std::uint64_t ahead, TimePoint now);
   static double score(const Replica& replica, TimePoint now);
+  static TimePoint busy_since(const Replica& replica);
   TimePoint next_look(const HedgedCall& call, TimePoint now) const;
   TimePoint due(const HedgedCall& call, TimePoint now) const;
   static void hold_back(HedgedCall& call, std::uint64_t& why);  // counts the call once
@@ -142,6 +150,7 @@ class HedgePolicy {
   std::optional<TimePoint> refused_at_;
   double tokens_;
   std::mt19937_64 random_;
+  std::vector<std::uint32_t> choices_;  // within choose()
   HedgePolicyStats stats_;
 };
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <deque>
+#include <iterator>
 #include <queue>
 #include <random>
 
@@ -185,7 +186,10 @@ class Simulation {
     Server& server = server_of(call, copy);
     call.state[copy] = CopyState::queued;
     call.queued_at_us[copy] = now_us_;
-    server.queue.emplace_back(index, copy);
+    // The calls of one client are in line by when they began.
+    auto behind = server.queue.end();
+    while (behind != server.queue.begin() && std::prev(behind)->first > index) --behind;
+    server.queue.emplace(behind, index, copy);
     start_next(server);
   }
 

@@ -73,6 +73,48 @@ TEST_CASE("batcher: connections take turns, however much one of them asks") {
   CHECK(queues.batcher.works() == 73);
 }
 
+TEST_CASE("batcher: within a connection a work whose time ends sooner goes first") {
+  Queues queues;
+  const auto peer = std::make_shared<Peer>();
+  const auto other = std::make_shared<Peer>();
+  const auto push = [&](const std::shared_ptr<Peer>& by, Deadline deadline) {
+    WorkTerms terms = terms_of(1);
+    terms.deadline = deadline;
+    return queues.push(by, terms);
+  };
+  const auto by = [](int ms) { return kStart + std::chrono::milliseconds(ms); };
+  const auto patient = push(peer, kNoDeadline);
+  const auto thirty = push(peer, by(30));
+  const auto ten = push(peer, by(10));
+  const auto twenty = push(peer, by(20));
+  const auto second_ten = push(peer, by(10));
+  const auto last = push(peer, kNoDeadline);
+  const auto five = push(peer, by(5));
+  const auto theirs = push(other, by(1));
+  REQUIRE(queues.close());
+  // Connections take turns all the same; what may wait for ever is not overtaken.
+  using Works = std::vector<std::shared_ptr<Work>>;
+  CHECK(queues.batch.works == Works{patient, theirs, ten, second_ten, twenty, thirty, last, five});
+}
+
+TEST_CASE("batcher: a work in a hurry goes ahead of 64 others at most") {
+  Queues queues;
+  const auto peer = std::make_shared<Peer>();
+  WorkTerms terms = terms_of(1);
+  for (int i = 0; i < 100; ++i) {
+    terms.deadline = kStart + std::chrono::seconds(1) + microseconds(i);
+    queues.push(peer, terms);
+  }
+  terms.deadline = kStart + std::chrono::milliseconds(500);
+  const auto hurried = queues.push(peer, terms);
+  std::vector<std::shared_ptr<Work>> taken;
+  while (queues.close()) {
+    taken.insert(taken.end(), queues.batch.works.begin(), queues.batch.works.end());
+  }
+  REQUIRE(taken.size() == 101);
+  CHECK(taken[36] == hurried);
+}
+
 TEST_CASE("batcher: turns are by weight, so that heavy works get no more") {
   Queues queues(64);
   const auto heavy = std::make_shared<Peer>();

@@ -3,6 +3,7 @@
 // Main thread; no real time.
 #include "net/hedge_policy.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <vector>
 
@@ -30,6 +31,18 @@ std::int64_t teach(HedgePolicy& policy, double waited_us = 0.0) {
     now += 1'000;
     policy.answered(call, 0, at_us(now),
                     {microseconds(static_cast<std::int64_t>(waited_us)), microseconds(900), 1.0});
+  }
+  return now + 200'000;
+}
+
+// 2,000 calls of which half waited, so that the replicas are not idle, served in up to 4 ms.
+std::int64_t teach_busy(HedgePolicy& policy) {
+  std::int64_t now = 1'000'000;
+  for (int i = 0; i < 2'000; ++i) {
+    HedgedCall call = policy.begin(at_us(now), 0, true);
+    now += 1'000;
+    const microseconds served(i % 100 == 0 ? 4'000 : 900);
+    policy.answered(call, 0, at_us(now), {microseconds(i % 2 * 5'000), served, 1.0});
   }
   return now + 200'000;
 }
@@ -187,15 +200,7 @@ TEST_CASE("hedge policy: kinds of calls that differ in cost have delays of their
 
 TEST_CASE("hedge policy: what runs is hedged late, what waits behind a silent one at once") {
   HedgePolicy policy(three());
-  // Calls that waited, so that the replicas are not idle, and were served in up to 4 ms.
-  std::int64_t now = 1'000'000;
-  for (int i = 0; i < 2'000; ++i) {
-    HedgedCall call = policy.begin(at_us(now), 0, true);
-    now += 1'000;
-    const microseconds served(i % 100 == 0 ? 4'000 : 900);
-    policy.answered(call, 0, at_us(now), {microseconds(500), served, 1.0});
-  }
-  now += 200'000;
+  const std::int64_t now = teach_busy(policy);
   REQUIRE(policy.load() > 0.45);
   // Two calls at least to each replica: the oldest runs, the others wait.
   std::vector<HedgedCall> calls;
@@ -243,6 +248,52 @@ TEST_CASE("hedge policy: what waits at a replica that answers is not moved befor
   CHECK_FALSE(policy.hedge(last, at_us(now + 1'900)).has_value());
   REQUIRE(last.hedge_at.has_value());
   CHECK(*last.hedge_at > at_us(now + 1'900));
+}
+
+TEST_CASE("hedge policy: a call that moved on is in line by when it began, not by when it moved") {
+  HedgePolicyOptions options = three();
+  options.replicas = 2;
+  HedgePolicy policy(options);
+  const std::int64_t now = teach_busy(policy);
+  // One call is stuck at a replica and moves on to the other, where one that began later runs.
+  HedgedCall stuck = policy.begin(at_us(now), 0, true);
+  HedgedCall other = policy.begin(at_us(now + 4'000), 0, true);
+  REQUIRE(other.copies[0].replica != stuck.copies[0].replica);
+  const std::optional<TimePoint> moved = ask_until_hedged(policy, stuck, at_us(now + 4'000));
+  REQUIRE(moved.has_value());
+  REQUIRE(*moved < at_us(now + 5'500));
+  policy.loser_ended(stuck, 0, *moved, LoserState::queued);
+  // That one falls silent: the call that is first in line counts as the one that runs, and is not
+  // hurried; the one that came later counts as waiting, and moves on at once.
+  CHECK(policy.hedge(other, at_us(now + 6'100)).has_value());
+}
+
+TEST_CASE("hedge policy: of those that answer the better of two is asked, a silent one never") {
+  HedgePolicy policy(three());
+  std::int64_t now = teach(policy);
+  HedgedCall stuck = policy.begin(at_us(now), 0, true);
+  now += 5'000;
+  // Two answer: with both drawn each time, calls go to the one with fewer.
+  std::vector<HedgedCall> calls;
+  std::vector<int> sent(3, 0);
+  for (int i = 0; i < 40; ++i) {
+    calls.push_back(policy.begin(at_us(now), 0, true));
+    ++sent[calls.back().copies[0].replica];
+  }
+  CHECK(sent[stuck.copies[0].replica] == 0);
+  std::sort(sent.begin(), sent.end());
+  CHECK(sent == std::vector<int>{0, 20, 20});
+}
+
+TEST_CASE("hedge policy: the first replies tell the load, not only the five hundredth") {
+  HedgePolicy policy(three());
+  std::int64_t now = 1'000'000;
+  for (int i = 0; i < 60; ++i) {
+    HedgedCall call = policy.begin(at_us(now), 0, true);
+    now += 1'000;
+    policy.answered(call, 0, at_us(now), {microseconds(500), microseconds(900), 1.0});
+  }
+  CHECK(policy.load() == Approx(1.0));
 }
 
 TEST_CASE("hedge policy: a copy taken back before it ran gives back most of its token") {
