@@ -1,6 +1,7 @@
 // What does a second copy of late calls do for the tail, and what does it cost? Canonical run:
 // bench_hedge --json -, about nine minutes; --replicas runs a part of it. Columns: load, of what
-// the replicas can do; p50_us to p999_us, response times from the intended start, each also
+// the replicas can do, which is a call in service_us and, measured at full load, turn_us on the way
+// to the next; p50_us to p999_us, response times from the intended start, each also
 // unhedged (the same client that chooses between two replicas, on the same arrivals and stalls);
 // p999_ratio; extra_work, time served for nobody against time served for somebody;
 // cancelled_queued_share of the losers. Real servers run in rounds, hedged and unhedged in turns;
@@ -121,6 +122,7 @@ void report_real(Report& report, const Settings& settings, const char* name,
               {"n", hedged.latencies_us.size()},
               {"rounds", settings.rounds},
               {"service_us", rounds->service_us},
+              {"turn_us", rounds->turn_us},
               {"sender_lag_p99_us", hedged.sender_lag_p99_us},
               {"replicas", rounds->replicas}});
 }

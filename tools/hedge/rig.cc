@@ -4,6 +4,7 @@
 #include "tools/hedge/rig.h"
 
 #include <algorithm>
+#include <future>
 #include <memory>
 #include <utility>
 
@@ -23,7 +24,7 @@ using batchd::TimedDeviceOptions;
 constexpr std::chrono::milliseconds kAdmitAll{2'000};
 constexpr std::chrono::microseconds kTimeout{4'000'000};
 constexpr double kScanRateMax = 2'000.0;
-constexpr int kProbes = 300;  // searches that tell what a real scan costs
+constexpr int kProbes = 300;  // searches that tell what a scan or the way to the next one costs
 
 // Real scans behind stalls: a search that comes into a stall begins when that is over.
 class StallingScans final : public net::Device {
@@ -126,6 +127,17 @@ Result<double> probe_scan_us(HedgedTarget& target, const RigOptions& options) {
   return sum_us / kProbes;
 }
 
+// From the first of the replies that came one after the other to the last, the device's own time
+// left out, for each but the first.
+double turn_of(const std::vector<Reply<SearchResult>>& replies) {
+  const auto whole = replies.back().info().received - replies.front().info().received;
+  double sum_us = std::chrono::duration<double, std::micro>(whole).count();
+  for (std::size_t i = 1; i < replies.size(); ++i) {
+    sum_us -= static_cast<double>(replies[i].info().server.scan_ns) * 1e-3;
+  }
+  return std::max(0.0, sum_us / static_cast<double>(replies.size() - 1));
+}
+
 std::string words_of(const RigOptions& options) {
   if (options.batch_policy) {
     return "batchd, " + std::string(batchd::to_string(*options.batch_policy)) +
@@ -171,6 +183,34 @@ double RigRun::cancelled_queued_share() const {
   return all == 0 ? 1.0 : static_cast<double>(stats.cancelled_queued) / static_cast<double>(all);
 }
 
+Result<double> probe_turn_us(const RigOptions& options) {
+  if (options.real_scans || options.batch_policy) return 0.0;
+  RigOptions calm = options;
+  calm.stall_every_s = 0.0;
+  Result<Replica> replica = make_replica(calm, 0);
+  if (!replica.ok()) return replica.status();
+  ClientOptions client_options;
+  client_options.address = replica->host->address();
+  client_options.timeout = kTimeout;
+  client_options.throttle = false;
+  Result<Client> client = Client::connect(client_options);
+  if (!client.ok()) return client.status();
+  const std::vector<float> vector(options.dim, 0.25F);
+  const Query query(vector);
+  std::vector<std::future<Reply<SearchResult>>> waiting;
+  for (int i = 0; i < kProbes; ++i) {
+    auto [done, reply] = promised<SearchResult>();
+    client->async_search("loadgen", std::span(&query, 1), {}, {}, std::move(done));
+    waiting.push_back(std::move(reply));
+  }
+  std::vector<Reply<SearchResult>> replies;
+  for (std::future<Reply<SearchResult>>& reply : waiting) {
+    replies.push_back(reply.get());
+    if (!replies.back().ok()) return replies.back().status();
+  }
+  return turn_of(replies);
+}
+
 Result<RigRun> run_rig(const RigOptions& options) {
   std::vector<Replica> replicas;
   HedgedTargetOptions target_options;
@@ -200,7 +240,7 @@ Result<RigRun> run_rig(const RigOptions& options) {
                                                 : Result(device_options(options).mean_us(1.0));
     if (!mean_us.ok()) return mean_us.status();
     result.service_us = *mean_us;
-    capacity = 1e6 / *mean_us;
+    capacity = 1e6 / (*mean_us + options.turn_us);
   }
   loadgen::LoadPlan plan;
   plan.schedule.rate = options.load * options.replicas * capacity;

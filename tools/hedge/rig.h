@@ -20,8 +20,9 @@ struct RigOptions {
   std::uint32_t replicas = 3;
   bool hedging = true;
   bool real_scans = false;
-  double load = 0.6;  // of what the replicas can do together, stalls not counted; real scans get
-                      // at most 2,000 a second, for their client and sender need cores too
+  double load = 0.6;     // of what the replicas can do together, stalls not counted; real scans get
+                         // at most 2,000 a second, for their client and sender need cores too
+  double turn_us = 0.0;  // that a replica needs from one call to the next; see probe_turn_us()
   double seconds = 10.0;
   double warm_up_s = 2.0;  // ahead of these, not reported: the client learns its delay
   // One call at a time on each replica, of a lognormal time with this median; a few take longer.
@@ -64,5 +65,10 @@ struct RigRun {
 };
 
 [[nodiscard]] Result<RigRun> run_rig(const RigOptions& options);
+
+// What a server over a timed device takes between two calls beside the device: waking, answering,
+// taking the next. A replica can do less than its device by that; runs that are compared share one
+// figure, so that they get the same arrivals. 0 for replicas whose device is not timed.
+[[nodiscard]] Result<double> probe_turn_us(const RigOptions& options);
 
 }  // namespace vecserve::hedge

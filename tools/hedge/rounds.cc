@@ -67,6 +67,9 @@ std::vector<double> Rounds::median_ratios() const {
 
 Result<Rounds> run_rounds(RigOptions options, std::uint32_t rounds) {
   Rounds sum;
+  Result<double> turn_us = probe_turn_us(options);
+  if (!turn_us.ok()) return turn_us.status();
+  options.turn_us = sum.turn_us = *turn_us;
   for (std::uint32_t round = 0; round < rounds; ++round) {
     for (const bool second : {false, true}) {
       options.hedging = second == (round % 2 == 0);

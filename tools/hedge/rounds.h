@@ -35,6 +35,7 @@ struct Rounds {
   std::string replicas;     // what they are, in words
   double load = 0.0;        // mean of the rounds: real scans set their own
   double service_us = 0.0;  // the same
+  double turn_us = 0.0;     // that a replica needs from one call to the next, and load counts
 
   // The hedged median against the unhedged one, of each round: how far they lie apart is what one
   // of them alone is worth.

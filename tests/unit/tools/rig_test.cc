@@ -66,3 +66,26 @@ TEST_CASE("rig: real scans and batch services of both policies answer too") {
     CHECK_FALSE(run->latencies_us().empty());
   }
 }
+
+TEST_CASE("rig: a timed replica needs time from one call to the next, other kinds are not asked") {
+  RigOptions options = test::brief_rig(0.5, 0.2);
+  const Result<double> turn_us = probe_turn_us(options);
+  REQUIRE(turn_us.ok());
+  CHECK(*turn_us > 0.1);
+  options.real_scans = true;
+  CHECK(probe_turn_us(options).value() == 0.0);
+  options.real_scans = false;
+  options.batch_policy = batchd::Policy::bounded;
+  CHECK(probe_turn_us(options).value() == 0.0);
+}
+
+TEST_CASE("rig: what a replica needs between calls counts as load") {
+  RigOptions options = test::brief_rig(0.3, 0.1);
+  const Result<RigRun> ideal = run_rig(options);
+  REQUIRE(ideal.ok());
+  options.turn_us = ideal->service_us;  // a replica can do half as much
+  const Result<RigRun> real = run_rig(options);
+  REQUIRE(real.ok());
+  CHECK(real->offered == Approx(ideal->offered / 2.0));
+  CHECK(real->load == Approx(options.load));
+}
