@@ -253,24 +253,24 @@ TimePoint HedgePolicy::due(const HedgedCall& call, TimePoint now) const {
   return silent_us(replicas_[first.replica], now) > 0.0 ? TimePoint::min() : late;
 }
 
-std::optional<std::uint32_t> HedgePolicy::hedge(HedgedCall& call, TimePoint now) {
+HedgeStep HedgePolicy::hedge(HedgedCall& call, TimePoint now) {
   call.hedge_at.reset();
-  if (!call.hedgeable || call.copy_count != 1 || !call.copies[0].open) return std::nullopt;
+  if (!call.hedgeable || call.copy_count != 1 || !call.copies[0].open) return HedgeStep::wait;
   if (replicas_[call.copies[0].replica].open_count > kCrowd) {
     hold_back(call, stats_.loaded);
     call.hedge_at = now + options_.delay_max;
-    return std::nullopt;
+    return HedgeStep::wait;
   }
   const TimePoint due_at = due(call, now);
   if (now < due_at) {
     call.hedge_at = std::min(due_at, next_look(call, now));
-    return std::nullopt;
+    return HedgeStep::wait;
   }
   const bool pushed_back = refused_at_ && now - *refused_at_ < options_.refusal_pause;
   if (pushed_back || load() > options_.load_max) {
     hold_back(call, stats_.loaded);
     call.hedge_at = pushed_back ? *refused_at_ + options_.refusal_pause : now + options_.delay_max;
-    return std::nullopt;
+    return HedgeStep::wait;
   }
   const HedgedCall::Copy& first = call.copies[0];
   const Replica& primary = replicas_[first.replica];
@@ -282,12 +282,17 @@ std::optional<std::uint32_t> HedgePolicy::hedge(HedgedCall& call, TimePoint now)
     hold_back(call, better ? stats_.no_budget : stats_.loaded);
     call.hedge_at = now + std::clamp(of_us(kAskAgainServices * usual_us(primary)),
                                      options_.delay_min, options_.delay_max);
-    return std::nullopt;
+    return HedgeStep::wait;
+  }
+  if (!call.moving && !runs_since(first)) {
+    call.moving = true;
+    call.hedge_at = now + std::max(options_.delay_min, of_us(usual_us(primary)));
+    return HedgeStep::take_back;
   }
   tokens_ -= 1.0;
   ++stats_.hedges;
   send(call, replica, now);
-  return replica;
+  return HedgeStep::send;
 }
 
 void HedgePolicy::hold_back(HedgedCall& call, std::uint64_t& why) {
@@ -339,7 +344,10 @@ std::optional<std::uint32_t> HedgePolicy::retry(HedgedCall& call, TimePoint now)
   if (call.copy_count >= call.copies.size() || replicas_.size() < 2) return std::nullopt;
   // What was taken back for the sake of the one that failed has a copy to its credit.
   if (call.copy_count == 2 && !call.taken_back) return std::nullopt;
-  if (call.copy_count == 1 && !may_retry()) return std::nullopt;
+  if (call.copy_count == 1) {
+    if (!call.taken_back && !may_retry()) return std::nullopt;
+    if (call.taken_back) ++stats_.hedges;
+  }
   const std::uint32_t replica = choose(now, call.copies[call.copy_count - 1].replica);
   call.hedge_at.reset();
   send(call, replica, now);
@@ -363,7 +371,9 @@ void HedgePolicy::loser_ended(HedgedCall& call, std::uint32_t copy, TimePoint no
   switch (state) {
     case LoserState::queued:
       ++stats_.cancelled_queued;
-      tokens_ = std::min(options_.bucket_max, tokens_ + kTakenBack);
+      // Of a call that moves the token was not taken yet.
+      tokens_ += call.copy_count > 1 ? kTakenBack : kTakenBack - 1.0;
+      tokens_ = std::clamp(tokens_, 0.0, options_.bucket_max);
       call.taken_back = true;
       return;
     case LoserState::running:

@@ -60,6 +60,7 @@ struct HedgedCall {
   std::uint32_t cost_class = 0;
   bool hedgeable = true;
   bool held_back = false;             // it was late and could not be hedged; counted once
+  bool moving = false;                // its server was asked to take the first copy back
   bool taken_back = false;            // a copy was, before it ran
   std::optional<TimePoint> hedge_at;  // when to ask for the second copy; nullopt: never
 };
@@ -73,23 +74,30 @@ struct ReplyTimes {
 
 enum class LoserState : std::uint8_t { queued, running, answered };
 
+// What is to be done for a late call.
+enum class HedgeStep : std::uint8_t {
+  wait,       // until hedge_at
+  take_back,  // ask the server of copies[0] to take it back if it has not begun; retry() follows
+              // when it was. A call that only moves from one queue to another costs nobody
+              // anything.
+  send,  // copies[1] to its replica, and take copies[0] back if it has not begun
+};
+
 class HedgePolicy {
  public:
   explicit HedgePolicy(const HedgePolicyOptions& options);
 
   // A call begins: its first copy goes to copies[0].replica. `hedgeable` is false for writes.
   [[nodiscard]] HedgedCall begin(TimePoint now, std::uint32_t cost_class, bool hedgeable);
-  // At hedge_at, if the call is still open: the replica for the second copy, copies[1], or nullopt.
-  // When it may not be now, hedge_at is set to ask again. Whoever sends the
-  // second copy asks the server of the first to take that one back if it has not begun: a call that
-  // only moves from one queue to another costs nobody anything.
-  [[nodiscard]] std::optional<std::uint32_t> hedge(HedgedCall& call, TimePoint now);
+  // At hedge_at, if the call is still open. hedge_at is when to ask again; nullopt: not any more.
+  [[nodiscard]] HedgeStep hedge(HedgedCall& call, TimePoint now);
   // A retry after a refusal or a lost connection takes from the same budget. False: do not.
   [[nodiscard]] bool may_retry();
 
   // A copy was answered, the first of the call or not.
   void answered(HedgedCall& call, std::uint32_t copy, TimePoint now, const ReplyTimes& times);
-  // The call's only open copy failed: the replica for another, its last, or nullopt.
+  // The call's only open copy failed or was taken back: the replica for another, its last, or
+  // nullopt.
   [[nodiscard]] std::optional<std::uint32_t> retry(HedgedCall& call, TimePoint now);
   // A copy failed for itself, or its replica was lost.
   void failed(HedgedCall& call, std::uint32_t copy);

@@ -184,7 +184,7 @@ struct HedgedClient::State {
       call->ids[copy] = id;
       if (call->answered) {
         recall = Recall::always;
-      } else if (copy == 0 && call->decided.copy_count > 1) {
+      } else if (copy == 0 && (call->decided.copy_count > 1 || call->decided.moving)) {
         recall = Recall::if_waiting;
       }
     }
@@ -239,7 +239,7 @@ struct HedgedClient::State {
   void end_copy(Running& call, std::uint32_t copy, SteadyClock::time_point now,
                 const Reply<SearchResult>& reply) {
     const StatusCode code = reply.status().code();
-    if (code == StatusCode::cancelled && call.decided.copy_count > 1) {
+    if (code == StatusCode::cancelled && (call.decided.copy_count > 1 || call.decided.moving)) {
       policy.loser_ended(call.decided, copy, now, end_of(reply));  // taken back
     } else if (code == StatusCode::resource_exhausted) {
       policy.refused(call.decided, copy, now);
@@ -284,15 +284,13 @@ struct HedgedClient::State {
       }
       timers.erase(timers.begin());
       if (over) continue;
-      if (!policy.hedge(call->decided, SteadyClock::now())) {
-        plan_timer(call);
-        continue;
-      }
+      const net::HedgeStep step = policy.hedge(call->decided, SteadyClock::now());
+      plan_timer(call);
+      if (step == net::HedgeStep::wait) continue;
       const std::uint32_t first = call->decided.copies[0].replica;
       const std::optional<CallId> first_id = call->ids[0];
       lock.unlock();
-      send(call, 1);
-      // If the first copy still waits it has only changed the queue, and nothing is done twice.
+      if (step == net::HedgeStep::send) send(call, 1);
       if (first_id) clients[first].recall(*first_id, Recall::if_waiting);
       lock.lock();
     }

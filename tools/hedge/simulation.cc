@@ -169,12 +169,11 @@ class Simulation {
   void hedge(std::uint32_t index) {
     Call& call = calls_[index];
     if (call.answered) return;
-    if (policy_.hedge(call.decided, moment(now_us_))) {
-      send(index, 1);
-      push(now_us_ + options_.network_us, Kind::reach_recall, index, 0);
-    } else {
-      plan_timer(index);
-    }
+    const net::HedgeStep step = policy_.hedge(call.decided, moment(now_us_));
+    plan_timer(index);
+    if (step == net::HedgeStep::wait) return;
+    if (step == net::HedgeStep::send) send(index, 1);
+    push(now_us_ + options_.network_us, Kind::reach_recall, index, 0);
   }
 
   Server& server_of(const Call& call, std::uint32_t copy) {
@@ -285,6 +284,8 @@ class Simulation {
     const bool queued = call.state[copy] == CopyState::cancelled;
     policy_.loser_ended(call.decided, copy, moment(now_us_),
                         queued ? net::LoserState::queued : net::LoserState::running);
+    if (call.answered || call.decided.copies[1].open) return;
+    if (queued && policy_.retry(call.decided, moment(now_us_))) send(index, 1);
   }
 
   // A running call looks at its cancel token between blocks: it stops at the end of the one that it

@@ -51,7 +51,7 @@ std::int64_t teach_busy(HedgePolicy& policy) {
 std::optional<TimePoint> ask_until_hedged(HedgePolicy& policy, HedgedCall& call, TimePoint from) {
   TimePoint at = from;
   for (int i = 0; i < 100; ++i) {
-    if (policy.hedge(call, at)) return at;
+    if (policy.hedge(call, at) == HedgeStep::send) return at;
     if (!call.hedge_at || *call.hedge_at <= at) return std::nullopt;
     at = *call.hedge_at;
   }
@@ -77,7 +77,7 @@ TEST_CASE("hedge policy: there is no second copy while it learns, then one at th
   CHECK(*hedged - at_us(now) <= microseconds(2'050));
   CHECK(call.copies[1].replica != call.copies[0].replica);
   CHECK(call.copy_count == 2);
-  CHECK_FALSE(policy.hedge(call, at_us(now + 10'000)).has_value());  // two copies at most
+  CHECK(policy.hedge(call, at_us(now + 10'000)) == HedgeStep::wait);  // two copies at most
 }
 
 TEST_CASE("hedge policy: writes and lone replicas get one copy") {
@@ -85,7 +85,7 @@ TEST_CASE("hedge policy: writes and lone replicas get one copy") {
   const std::int64_t now = teach(policy);
   HedgedCall write = policy.begin(at_us(now), 0, false);
   CHECK_FALSE(write.hedge_at.has_value());
-  CHECK_FALSE(policy.hedge(write, at_us(now + 50'000)).has_value());
+  CHECK(policy.hedge(write, at_us(now + 50'000)) == HedgeStep::wait);
 
   HedgePolicyOptions alone;
   alone.replicas = 1;
@@ -101,25 +101,25 @@ TEST_CASE("hedge policy: nothing is hedged after a refusal, nor when calls find 
   HedgedCall refused = policy.begin(at_us(now), 0, true);
   policy.refused(refused, 0, at_us(now + 100));
   HedgedCall call = policy.begin(at_us(now + 200), 0, true);
-  CHECK_FALSE(policy.hedge(call, at_us(now + 3'000)).has_value());
+  CHECK(policy.hedge(call, at_us(now + 3'000)) == HedgeStep::wait);
   CHECK(policy.stats().loaded == 1);
   // It asks again when the pause is over, and is counted once; so is one that asks once more.
   CHECK(call.hedge_at == at_us(now + 100) + HedgePolicyOptions().refusal_pause);
-  CHECK_FALSE(policy.hedge(call, at_us(now + 100'000)).has_value());
+  CHECK(policy.hedge(call, at_us(now + 100'000)) == HedgeStep::wait);
   CHECK(policy.stats().loaded == 1);
-  CHECK(policy.hedge(call, *call.hedge_at).has_value());
+  CHECK(policy.hedge(call, *call.hedge_at) == HedgeStep::send);
   policy.answered(call, 1, at_us(now + 201'000), {});
   policy.loser_ended(call, 0, at_us(now + 201'000), LoserState::queued);
   // The pause over, one that comes now may be at once.
   HedgedCall later = policy.begin(at_us(now + 400'000), 0, true);
-  CHECK(policy.hedge(later, at_us(now + 403'000)).has_value());
+  CHECK(policy.hedge(later, at_us(now + 403'000)) == HedgeStep::send);
 
   HedgePolicy busy(three());
   std::int64_t then = 0;
   for (int i = 0; i < 10; ++i) then = teach(busy, 5'000.0);
   CHECK(busy.load() > 0.92);
   HedgedCall waiting = busy.begin(at_us(then), 0, true);
-  CHECK_FALSE(busy.hedge(waiting, at_us(then + 50'000)).has_value());
+  CHECK(busy.hedge(waiting, at_us(then + 50'000)) == HedgeStep::wait);
   CHECK(waiting.hedge_at == at_us(then + 50'000) + HedgePolicyOptions().delay_max);
 }
 
@@ -132,7 +132,7 @@ TEST_CASE("hedge policy: second copies and retries come out of one budget") {
   while (policy.may_retry()) ++retries;
   CHECK(retries == 4);
   HedgedCall call = policy.begin(at_us(now), 0, true);
-  CHECK_FALSE(policy.hedge(call, at_us(now + 50'000)).has_value());
+  CHECK(policy.hedge(call, at_us(now + 50'000)) == HedgeStep::wait);
   CHECK(policy.stats().no_budget == 2);  // the last retry and this
   // Twenty calls at 5 % earn one.
   for (int i = 0; i < 20; ++i) {
@@ -150,7 +150,7 @@ TEST_CASE(
   HedgedCall stuck = policy.begin(at_us(now), 0, true);
   const std::uint32_t silent = stuck.copies[0].replica;
   now += 5'000;
-  REQUIRE(policy.hedge(stuck, at_us(now)).has_value());
+  REQUIRE(policy.hedge(stuck, at_us(now)) == HedgeStep::send);
   policy.answered(stuck, 1, at_us(now + 500), {});
   policy.given_up(stuck, 0, at_us(now + 500));
   // Nobody waits for it any more, the others have a call each: it still is the last choice, until
@@ -175,7 +175,7 @@ TEST_CASE("hedge policy: answers and cancels that come twice count once") {
   HedgePolicy policy(three());
   const std::int64_t now = teach(policy);
   HedgedCall call = policy.begin(at_us(now), 0, true);
-  REQUIRE(policy.hedge(call, at_us(now + 3'000)).has_value());
+  REQUIRE(policy.hedge(call, at_us(now + 3'000)) == HedgeStep::send);
   policy.answered(call, 1, at_us(now + 3'100), {});
   policy.answered(call, 1, at_us(now + 3'200), {});
   policy.given_up(call, 0, at_us(now + 3'200));
@@ -184,7 +184,7 @@ TEST_CASE("hedge policy: answers and cancels that come twice count once") {
   CHECK(policy.stats().hedge_wins == 1);
   // The late refusal of a closed copy stops nothing.
   HedgedCall next = policy.begin(at_us(now + 10'000), 0, true);
-  CHECK(policy.hedge(next, at_us(now + 13'000)).has_value());
+  CHECK(policy.hedge(next, at_us(now + 13'000)) == HedgeStep::send);
 }
 
 TEST_CASE("hedge policy: kinds of calls that differ in cost have delays of their own") {
@@ -219,7 +219,12 @@ TEST_CASE("hedge policy: what runs is hedged late, what waits behind a silent on
     const bool waits = call.copies[0].replica == runs.copies[0].replica &&
                        call.copies[0].number >= runs.copies[0].number + 2;
     if (!waits) continue;
-    CHECK(policy.hedge(call, at_us(early)).has_value());
+    CHECK(policy.hedge(call, at_us(early)) == HedgeStep::take_back);
+    CHECK(call.copy_count == 1);
+    policy.loser_ended(call, 0, at_us(early), LoserState::queued);
+    const std::optional<std::uint32_t> next = policy.retry(call, at_us(early));
+    REQUIRE(next.has_value());
+    CHECK(*next != runs.copies[0].replica);
     ++moved;
   }
   CHECK(moved >= 1);
@@ -245,7 +250,7 @@ TEST_CASE("hedge policy: what waits at a replica that answers is not moved befor
   }
   HedgedCall& last = calls.back();
   REQUIRE(last.copies[0].open);
-  CHECK_FALSE(policy.hedge(last, at_us(now + 1'900)).has_value());
+  CHECK(policy.hedge(last, at_us(now + 1'900)) == HedgeStep::wait);
   REQUIRE(last.hedge_at.has_value());
   CHECK(*last.hedge_at > at_us(now + 1'900));
 }
@@ -265,7 +270,61 @@ TEST_CASE("hedge policy: a call that moved on is in line by when it began, not b
   policy.loser_ended(stuck, 0, *moved, LoserState::queued);
   // That one falls silent: the call that is first in line counts as the one that runs, and is not
   // hurried; the one that came later counts as waiting, and moves on at once.
-  CHECK(policy.hedge(other, at_us(now + 6'100)).has_value());
+  CHECK(policy.hedge(other, at_us(now + 6'100)) == HedgeStep::take_back);
+}
+
+TEST_CASE("hedge policy: a call that is not taken back soon gets a second copy all the same") {
+  HedgePolicyOptions options = three();
+  options.replicas = 2;
+  options.bucket_max = 1.5;
+  HedgePolicy policy(options);
+  const std::int64_t now = teach_busy(policy);
+  HedgedCall stuck = policy.begin(at_us(now), 0, true);
+  HedgedCall other = policy.begin(at_us(now), 0, true);
+  HedgedCall waits = policy.begin(at_us(now + 1), 0, true);
+  const bool behind_stuck = waits.copies[0].replica == stuck.copies[0].replica;
+  policy.answered(behind_stuck ? other : stuck, 0, at_us(now + 900), {{}, microseconds(900), 1.0});
+  const TimePoint asked = at_us(now + 2'500);
+  REQUIRE(policy.hedge(waits, asked) == HedgeStep::take_back);
+  // Its server says nothing for as long as serving a call takes.
+  REQUIRE(waits.hedge_at.has_value());
+  CHECK(*waits.hedge_at > asked);
+  CHECK(*waits.hedge_at - asked <= microseconds(1'100));
+  CHECK(policy.hedge(waits, *waits.hedge_at) == HedgeStep::send);
+  CHECK(waits.copy_count == 2);
+  CHECK(policy.stats().hedges == 1);
+  // 1.5 - 1 is left, and 0.75 come back when the first copy is taken back after all.
+  CHECK_FALSE(policy.may_retry());
+  policy.loser_ended(waits, 0, at_us(now + 9'000), LoserState::queued);
+  CHECK(policy.may_retry());
+  CHECK(policy.stats().cancelled_queued == 1);
+}
+
+TEST_CASE("hedge policy: a call that moves costs a quarter of a token, when it was taken back") {
+  HedgePolicyOptions options = three();
+  options.replicas = 2;
+  options.bucket_max = 1.0;
+  HedgePolicy policy(options);
+  const std::int64_t now = teach_busy(policy);
+  std::vector<HedgedCall> calls;
+  while (calls.size() < 4) calls.push_back(policy.begin(at_us(now), 0, true));
+  HedgedCall& last = calls.back();
+  // The other replica answers its two.
+  for (HedgedCall& call : calls) {
+    if (call.copies[0].replica == last.copies[0].replica) continue;
+    policy.answered(call, 0, at_us(now + 900), {{}, microseconds(900), 1.0});
+  }
+  REQUIRE(policy.hedge(last, at_us(now + 2'500)) == HedgeStep::take_back);
+  policy.loser_ended(last, 0, at_us(now + 2'600), LoserState::queued);
+  REQUIRE(policy.retry(last, at_us(now + 2'600)).has_value());
+  CHECK(policy.stats().hedges == 1);
+  CHECK(policy.stats().retries == 0);
+  CHECK_FALSE(policy.may_retry());  // 0.75 are left
+  for (int i = 0; i < 6; ++i) {
+    HedgedCall earns = policy.begin(at_us(now + 3'000), 0, false);
+    policy.answered(earns, 0, at_us(now + 3'100), {});
+  }
+  CHECK(policy.may_retry());
 }
 
 TEST_CASE("hedge policy: of those that answer the better of two is asked, a silent one never") {
@@ -302,7 +361,7 @@ TEST_CASE("hedge policy: a copy taken back before it ran gives back most of its 
   HedgePolicy policy(options);
   const std::int64_t now = teach(policy);  // fills the bucket
   HedgedCall call = policy.begin(at_us(now), 0, true);
-  REQUIRE(policy.hedge(call, at_us(now + 5'000)).has_value());
+  REQUIRE(policy.hedge(call, at_us(now + 5'000)) == HedgeStep::send);
   policy.loser_ended(call, 0, at_us(now + 5'100), LoserState::queued);
   CHECK(policy.stats().cancelled_queued == 1);
   CHECK(call.taken_back);
@@ -326,7 +385,7 @@ TEST_CASE("hedge policy: in a crowd nothing is hedged, and nobody asks often") {
   const std::uint64_t held_back = policy.stats().loaded;
   const TimePoint late = at_us(now + 1'000'000);
   for (HedgedCall& call : calls) {
-    CHECK_FALSE(policy.hedge(call, late).has_value());
+    CHECK(policy.hedge(call, late) == HedgeStep::wait);
     REQUIRE(call.hedge_at.has_value());
     CHECK(*call.hedge_at >= late + HedgePolicyOptions().delay_max);
   }
@@ -349,14 +408,14 @@ TEST_CASE("hedge policy: a late call asks again when no other replica was any be
   HedgedCall first = policy.begin(at_us(now), 0, true);
   HedgedCall second = policy.begin(at_us(now), 0, true);
   REQUIRE(first.copies[0].replica != second.copies[0].replica);
-  CHECK_FALSE(policy.hedge(first, at_us(now + 4'000)).has_value());
+  CHECK(policy.hedge(first, at_us(now + 4'000)) == HedgeStep::wait);
   CHECK(policy.stats().loaded == 1);
   REQUIRE(first.hedge_at.has_value());
   CHECK(*first.hedge_at > at_us(now + 4'000));
-  CHECK_FALSE(policy.hedge(first, *first.hedge_at).has_value());
+  CHECK(policy.hedge(first, *first.hedge_at) == HedgeStep::wait);
   CHECK(policy.stats().loaded == 1);  // counted once
   // The other answers: now there is one that is better.
   policy.answered(second, 0, at_us(now + 8'000), {microseconds(0), microseconds(900), 1.0});
   REQUIRE(first.hedge_at.has_value());
-  CHECK(policy.hedge(first, at_us(now + 8'100)).has_value());
+  CHECK(policy.hedge(first, at_us(now + 8'100)) == HedgeStep::send);
 }
