@@ -1,5 +1,5 @@
 // What does a second copy of late calls do for the tail, and what does it cost? Canonical run:
-// bench_hedge --json -, about nine minutes; --replicas runs a part of it. Columns: load, of what
+// bench_hedge --json -, about 17 minutes; --replicas runs a part of it. Columns: load, of what
 // the replicas can do, which is a call in service_us and, measured at full load, turn_us on the way
 // to the next; p50_us to p999_us, response times from the intended start, each also
 // unhedged (the same client that chooses between two replicas, on the same arrivals and stalls);
@@ -31,8 +31,11 @@ struct Settings {
   std::vector<double> loads = {0.3, 0.6, 0.8, 0.95};
   std::uint32_t seeds = 8;
   std::uint64_t calls = 200'000;
-  double seconds = 8.0;      // of each run with real servers
-  std::uint32_t rounds = 4;  // of such runs, hedged and unhedged in turns
+  double seconds = 8.0;  // of each run with real servers
+  // Of such runs, hedged and unhedged in turns. Two of three replicas stall at once three times a
+  // minute, and how often that happens in a run decides p99.9: with fewer rounds than these it lies
+  // anywhere between half and twice what it is over many.
+  std::uint32_t rounds = 8;
   std::vector<std::string> replicas = {"simulated", "timed", "scans"};
 
   bool runs(const char* kind) const {
