@@ -104,6 +104,10 @@ Status Device::wait(Driver::Event event) {
   return check("wait", Kind::wait, [&] { return driver_->wait(event); });
 }
 
+Status Device::try_wait(Driver::Event event) {
+  return check("wait", Kind::ordinary, [&] { return driver_->wait(event); });
+}
+
 Status Device::drain(Driver::Stream stream) {
   return check("drain", Kind::wait, [&] { return driver_->wait_stream(stream); });
 }

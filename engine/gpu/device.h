@@ -1,8 +1,8 @@
 // The one way from the engine to a GPU: every call of a Driver goes through here, is checked, and
 // can be made to fail by a test. Comes between mirror and scanner, and the driver. Any thread.
-// Always holds: once the driver has said that the device is lost, or a wait has failed, no call
-// reaches it any more and every answer is unavailable; out of memory is resource_exhausted and
-// leaves the device alive.
+// Always holds: once the driver has said that the device is lost, or a wait has failed that was not
+// only tried, no call reaches it any more and every answer is unavailable; out of memory is
+// resource_exhausted and leaves the device alive.
 #pragma once
 
 #include <atomic>
@@ -45,6 +45,9 @@ class Device {
   void end_graph(Driver::Graph graph);
   [[nodiscard]] Status record(Driver::Event event, Driver::Stream stream);
   [[nodiscard]] Status wait(Driver::Event event);
+  // The same for what may go wrong: after a failure that leaves the device in use, drain() says
+  // whether its buffers may be used again.
+  [[nodiscard]] Status try_wait(Driver::Event event);
   // Waits until the stream is empty, so that its buffers may be used again after an error.
   [[nodiscard]] Status drain(Driver::Stream stream);
   [[nodiscard]] Status copy_in(void* device, const void* host, std::size_t bytes,

@@ -173,7 +173,7 @@ class GroupCheck {
     VECSERVE_TRY(device_.copy_out(lane_.output_host + lane_.states_bytes, lane_.packed,
                                   truth_.size() * sizeof(truth_[0]), lane_.stream));
     VECSERVE_TRY(device_.record(lane_.done, lane_.stream));
-    return device_.wait(lane_.done);
+    return device_.try_wait(lane_.done);
   }
 
   Device& device_;

@@ -53,6 +53,17 @@ TEST_CASE("device: a wait that fails gives the device up, for who knows what it 
   CHECK_FALSE(injected.alive());
 }
 
+TEST_CASE("device: a wait that is only tried gives the device up when it is lost, and only then") {
+  for (const DriverCode code : {DriverCode::failed, DriverCode::lost}) {
+    Device injected(make_emulated_driver(),
+                    [code](std::uint64_t call) { return call == 1 ? code : DriverCode::ok; });
+    const Driver::Event event = injected.make_event().value();
+    CHECK(injected.try_wait(event).message() == "GPU, wait: injected");
+    CHECK(injected.alive() == (code == DriverCode::failed));
+    CHECK(injected.try_wait(event).ok() == (code == DriverCode::failed));
+  }
+}
+
 TEST_CASE("device: a kernel that touches what is not its own loses the device") {
   Device device(make_emulated_driver());
   const Result<Driver::Stream> stream = device.make_stream(Driver::Priority::search);

@@ -98,13 +98,23 @@ TEST_CASE("gpu: a call that fails while the kernel is checked costs the kernel a
   GpuOptions options = small_gpu();
   options.tuning.graphs = false;
   constexpr std::uint64_t kLaunch = 8 + 8 + 2;  // a lane, the kernel that is compared with, copies
-  options.inject = [](std::uint64_t call) {
-    return call == kLaunch ? DriverCode::failed : DriverCode::ok;
-  };
-  const auto gpu = Gpu::open(make_emulated_driver(with_warpgroups()), options).value();
-  CHECK(gpu->device().alive());
-  CHECK(gpu->tuning().group == GroupKernel::mma);
-  CHECK(gpu->health().find("for of wgmma: GPU, launch: injected") != std::string::npos);
+  constexpr std::uint64_t kWait = kLaunch + 5;  // two launches, two copies, a record
+  for (const std::uint64_t at : {kLaunch, kWait}) {
+    for (const DriverCode code : {DriverCode::failed, DriverCode::lost}) {
+      options.inject = [=](std::uint64_t call) { return call == at ? code : DriverCode::ok; };
+      const auto gpu = Gpu::open(make_emulated_driver(with_warpgroups()), options);
+      const std::string what = at == kLaunch ? "GPU, launch: injected" : "GPU, wait: injected";
+      CAPTURE(what);
+      if (code == DriverCode::lost) {  // and with it whatever would be served
+        CHECK(gpu.status().message() == what);
+        continue;
+      }
+      REQUIRE(gpu.ok());
+      CHECK((*gpu)->device().alive());
+      CHECK((*gpu)->tuning().group == GroupKernel::mma);
+      CHECK((*gpu)->health() == "emulated GPU (emulated, mma, for of wgmma: " + what + ")");
+    }
+  }
 }
 
 TEST_CASE("gpu: kernels have names, and any other name leaves the choice") {
