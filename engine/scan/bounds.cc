@@ -18,6 +18,10 @@
 //           1 + 2^-22 each time they are normal, hence P <= P' <= P (1 + 2^-21). As |true| <= P,
 //           true / P <= true / P' + 2^-21 <= (computed + absolute) / P' + g + 2^-21.
 //
+// Upwards the same errors count. For l2 and l1 the true sum is at most computed / (1 - g) <=
+// computed * (1 + g + 2 g^2), and 2 g^2 is below u. For cosine true / P >= true / P' - 2^-21, since
+// |true| <= P <= P'.
+//
 // The few float operations below add less than 16 u of the magnitudes at hand, and so do the
 // rounded constants. A product that underflows loses at most 2^-126 even where denormals are
 // flushed; dim of them stay below dim * 2^-120.
@@ -115,6 +119,28 @@ void lower_bounds(const ScoreBound& bound, const float* norms, std::uint32_t cou
     case Metric::hamming:
       break;
   }
+}
+
+float upper_bound(const ScoreBound& bound, float norm, float sum) {
+  switch (bound.metric) {
+    case Metric::l2:
+    case Metric::l1:
+      return sum * (2.0f - bound.factor) + bound.absolute;
+    case Metric::dot: {
+      const float upper = -sum + (bound.per_norm * norm + bound.absolute);
+      return std::fabs(upper) <= kFloatMax ? upper : kInfinity;  // NaN is not
+    }
+    case Metric::cosine: {
+      const float cosine = (sum * bound.inverse - bound.absolute) / norm;
+      const float upper = (1.0f - cosine) + bound.per_norm;
+      const bool proven = norm >= kNormMin && norm <= kFloatMax && std::fabs(sum) <= kFloatMax;
+      if (!proven || !(upper < 2.0f)) return 2.0f;
+      return std::max(upper, 0.0f);
+    }
+    case Metric::hamming:
+      break;
+  }
+  return sum;
 }
 
 }  // namespace vecserve::engine

@@ -1,7 +1,8 @@
-// From what a float kernel summed to a proven lower bound of the reference distance. Comes after
-// the kernel, before the selection of candidates, which compares nothing but these bounds. Any
-// thread; pure. Always holds: a bound is never above the reference distance, and never NaN; for
-// metrics that cannot be negative it is at least 0. Derivations are in bounds.cc.
+// From what a float kernel summed to proven bounds of the reference distance. Comes after the
+// kernel, before the selection of candidates, which compares nothing but these bounds. Any thread;
+// pure. Always holds: a lower bound is never above the reference distance, an upper bound never
+// below, and neither is NaN; for metrics that cannot be negative it is at least 0. Derivations are
+// in bounds.cc.
 #pragma once
 
 #include <cstdint>
@@ -33,5 +34,8 @@ void lower_bounds(const ScoreBound& bound, const float* norms, std::uint32_t cou
   lower_bounds(bound, &norm, 1, &sum);
   return sum;
 }
+
+// An upper bound of one row's distance; infinite where nothing is proven, for cosine 2.
+[[nodiscard]] float upper_bound(const ScoreBound& bound, float norm, float sum);
 
 }  // namespace vecserve::engine

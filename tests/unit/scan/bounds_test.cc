@@ -51,6 +51,40 @@ TEST_CASE("bounds: a cosine that cannot be trusted is bounded by 0", "[scan]") {
   CHECK(lower_bound(bound_of(Metric::cosine, 1e35), 1.0f, 0.0f) == 0.0f);
 }
 
+TEST_CASE("bounds: from above they are as near as from below", "[scan]") {
+  for (const Metric metric : {Metric::l2, Metric::dot, Metric::cosine}) {
+    const ScoreBound bound = bound_of(metric, 2.0);
+    for (const float sum : {0.0f, 1.0f, 3.0f, 5.9f}) {
+      CAPTURE(to_string(metric), sum);
+      const float lower = lower_bound(bound, 3.0f, sum);
+      const float upper = upper_bound(bound, 3.0f, sum);
+      const float exact = metric == Metric::l2 ? sum : metric == Metric::dot ? -sum : 1 - sum / 6;
+      CHECK(upper >= exact);
+      CHECK(upper > lower);
+      CHECK(upper - exact <= 1.01f * (exact - lower) + 4 * 0x1p-24f);
+      CHECK(upper - exact < 3e-5f);
+    }
+  }
+}
+
+TEST_CASE("bounds: from above nothing is proven of what is lost, infinite or not a number",
+          "[scan]") {
+  CHECK(upper_bound(bound_of(Metric::l2, 1.0), 1.0f, 0.0f) > 0.0f);
+  CHECK(upper_bound(bound_of(Metric::l2, 1.0), 1.0f, kInf) == kInf);
+  for (const float sum : {kInf, -kInf, kNan}) {
+    CHECK(upper_bound(bound_of(Metric::dot, 1.0), 1.0f, sum) == kInf);
+    CHECK(upper_bound(bound_of(Metric::cosine, 2.0), 1.0f, sum) == 2.0f);
+  }
+  CHECK(upper_bound(bound_of(Metric::dot, 1.0), kInf, 0.5f) == kInf);
+  CHECK(upper_bound(bound_of(Metric::dot, 1e60), 1.0f, 0.5f) == kInf);
+  for (const float norm : {0.0f, 0x1p-130f, kInf}) {
+    CHECK(upper_bound(bound_of(Metric::cosine, 2.0), norm, 0.0f) == 2.0f);
+  }
+  CHECK(upper_bound(bound_of(Metric::cosine, 1e-40), 1.0f, 0.0f) == 2.0f);
+  CHECK(upper_bound(bound_of(Metric::cosine, 1e35), 1.0f, 0.0f) == 2.0f);
+  CHECK(upper_bound(bound_of(Metric::cosine, 2.0), 3.0f, -6.0f) == 2.0f);
+}
+
 TEST_CASE("bounds: more dimensions and fewer lanes make them wider", "[scan]") {
   const auto slack = [](std::uint32_t dim, std::uint32_t lanes) {
     KernelTable table;
