@@ -15,7 +15,6 @@ namespace vecserve::engine::gpu {
 namespace {
 
 constexpr std::size_t kPart = 16;               // parts of the input begin at multiples of this
-constexpr std::uint32_t kSharedMax = 48 << 10;  // bytes that every device gives a block unasked
 constexpr std::uint32_t kLaunchesMax = 3;
 // Survivors of the first rows leave room for those to come.
 constexpr std::uint32_t kSeedShare = 2;

@@ -87,13 +87,14 @@ std::size_t Mirror::row_bytes(const RowShape& shape) {
 MirrorView Mirror::view_of(std::uint64_t serial) const {
   const std::lock_guard lock(mutex_);
   const auto found = blocks_.find(serial);
-  return found == blocks_.end() ? MirrorView() : found->second;
+  if (found == blocks_.end()) return {};
+  const MirrorView& view = found->second;
+  return {view.page, view.live, view.sketch, nullptr};
 }
 
 Result<std::shared_ptr<MirrorPage>> Mirror::make_page(const RowShape& shape, std::uint32_t room) {
   const std::size_t codes_bytes = std::size_t{room} * stride(shape);
-  std::unique_ptr<MirrorStretch> stretch =
-      MirrorStretch::take(memory_, std::size_t{room} * row_bytes(shape), false);
+  std::unique_ptr<MirrorStretch> stretch = take(std::size_t{room} * row_bytes(shape), false);
   if (stretch != nullptr) {
     return std::make_shared<MirrorPage>(std::move(stretch), room, codes_bytes);
   }
@@ -218,7 +219,7 @@ Status Mirror::cover_sketch(std::uint64_t serial, const std::shared_ptr<const Sk
   std::shared_ptr<const MirrorSketch> made;
   if (plane != nullptr) {
     MirrorSketch sketch{nullptr, plane};
-    sketch.stretch = MirrorStretch::take(memory_, sketch.bytes(), false);
+    sketch.stretch = take(sketch.bytes(), false);
     if (sketch.stretch == nullptr) {
       return {StatusCode::resource_exhausted, "the GPU's budget has no room for this sketch"};
     }
@@ -244,7 +245,7 @@ Status Mirror::cover_live(std::span<const Live> blocks) {
     std::shared_ptr<const MirrorLive> made;
     const std::size_t bytes = block.word_count * sizeof(std::uint64_t);
     if (block.words != nullptr && bytes != 0) {
-      MirrorLive live{MirrorStretch::take(memory_, bytes, true), block.words, block.word_count};
+      MirrorLive live{take(bytes, true), block.words, block.word_count};
       // What does not fit goes with each search.
       if (live.stretch != nullptr) {
         status = send_bytes(live.stretch->at(0), live.words.get(), bytes);
@@ -300,6 +301,15 @@ void Mirror::find_all(std::span<const std::uint64_t> serials,
   }
 }
 
+std::string to_string(const MirrorReport& report) {
+  const auto mebibytes = [](std::uint64_t bytes) {
+    return std::to_string((bytes + (1u << 20) - 1) >> 20);
+  };
+  return std::to_string(report.rows) + " rows in " + std::to_string(report.blocks) + " blocks, " +
+         std::to_string(report.full_rows) + " with their vectors, " + mebibytes(report.used_bytes) +
+         " of " + mebibytes(report.budget_bytes) + " MiB";
+}
+
 MirrorReport Mirror::report() const {
   MirrorReport report;
   {
@@ -313,9 +323,13 @@ MirrorReport Mirror::report() const {
     report.rows += view.page->covered();
     if (view.sketch != nullptr) ++report.sketched;
     if (view.live != nullptr) ++report.masked;
+    if (view.full == nullptr) continue;
+    ++report.full;
+    report.full_rows += view.full->covered();
   }
   report.refused = refused_;
   report.moved = moved_;
+  report.evicted = evicted_;
   return report;
 }
 

@@ -1,10 +1,11 @@
 // The rows that a GPU has: for each mirrored block a page with the coarse plane of its first rows,
-// its sketch, and its live bits, so that a deleted row is a bit and nothing else. Filled by the
-// keeper of the database through a pinned ring on a stream of low priority; read by searches, which
-// pin pages. Comes between Device and the scanner. Any thread; covering is done by one thread at a
-// time, others wait. Always holds: rows [0, covered) of a page are on the device, complete, before
-// `covered` says so; a page that a search has pinned stays, forgotten or not; memory comes from one
-// allocation made at the start. A block is known by its serial, never by its address.
+// its sketch, its live bits, so that a deleted row is a bit and nothing else, and its vectors while
+// nothing else needs their room. Filled by the keeper of the database through a pinned ring on a
+// stream of low priority; read by searches, which pin pages. Comes between Device and the scanner.
+// Any thread; covering is done by one thread at a time, others wait. Always holds: rows [0,
+// covered) of a page are on the device, complete, before `covered` says so; a page that a search
+// has pinned stays, forgotten or not; memory comes from one allocation made at the start. A block
+// is known by its serial, never by its address.
 #pragma once
 
 #include <atomic>
@@ -12,6 +13,7 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -28,9 +30,15 @@ struct MirrorReport {
   std::uint64_t rows = 0;
   std::uint64_t sketched = 0;  // blocks with their sketch
   std::uint64_t masked = 0;    // blocks with live bits
-  std::uint64_t refused = 0;   // pages that did not fit
-  std::uint64_t moved = 0;     // rows that came from other pages, ever
+  std::uint64_t full = 0;      // blocks with vectors
+  std::uint64_t full_rows = 0;
+  std::uint64_t evicted = 0;  // vectors of a block that made room, ever
+  std::uint64_t refused = 0;  // pages that did not fit
+  std::uint64_t moved = 0;    // rows that came from other pages, ever
 };
+
+// "900 rows in 3 blocks, 800 with their vectors, 2 of 16 MiB"; MiB are rounded up.
+[[nodiscard]] std::string to_string(const MirrorReport& report);
 
 class Mirror {
  public:
@@ -55,6 +63,15 @@ class Mirror {
   // Nothing where the block has no page. Blocks and fails as cover().
   [[nodiscard]] Status cover_sketch(std::uint64_t serial,
                                     const std::shared_ptr<const SketchPlane>& plane);
+  // Brings the vectors of rows [0, count) over, no more rows than `most` at this time, and says how
+  // many those were; resource_exhausted when no room is left for them. Nothing where the block has
+  // no page, or its shape no use for them. Pages, sketches and live bits take the room back when
+  // they need it: then the vectors of another block are gone. Blocks and fails as cover().
+  [[nodiscard]] Result<std::uint32_t> cover_full(const RowBlock& block, std::uint32_t count,
+                                                 std::uint32_t most);
+  // Whether kernels read vectors of that shape; bytes of all that they read of one.
+  [[nodiscard]] static bool serves_full(const RowShape& shape);
+  [[nodiscard]] static std::size_t full_row_bytes(const RowShape& shape);
   // Brings live bits over, of many blocks at a time: searches whose eligible rows are just those
   // send no mask for the block. Blocks without a page are left out, and what does not fit.
   struct Live {
@@ -93,6 +110,18 @@ class Mirror {
 
   Mirror(std::shared_ptr<Device> device, std::size_t slot_bytes);
   [[nodiscard]] Status allocate(std::size_t budget_bytes, std::size_t ring_bytes);
+  // Out of the budget, and if it must be out of what vectors have; null when that is too little.
+  [[nodiscard]] std::unique_ptr<MirrorStretch> take(std::size_t bytes, bool small);
+  // Gives up the vectors of one block, of one that no search reads if there is any.
+  struct Evicted {
+    std::size_t bytes = 0;  // 0: there were none
+    bool pinned = false;    // they come back with the last search that reads them
+  };
+  [[nodiscard]] Evicted evict_full();
+  // The block's, or, when nothing of it is there, one with room for all its rows.
+  [[nodiscard]] std::shared_ptr<MirrorFull> full_for(const RowBlock& block);
+  [[nodiscard]] Status send_vectors(const RowBlock& block, std::uint32_t first, std::uint32_t count,
+                                    const MirrorFull& full);
   // With room for `room` rows; not yet the block's.
   [[nodiscard]] Result<std::shared_ptr<MirrorPage>> make_page(const RowShape& shape,
                                                               std::uint32_t room);
@@ -107,6 +136,7 @@ class Mirror {
                                std::vector<std::shared_ptr<const MirrorPage>>& pinned) const;
   [[nodiscard]] Status move_rows(const std::vector<MovedRow>& from, const RowShape& shape,
                                  const MirrorPage& page, const MirrorStretch& list);
+  // But for the vectors, so that those can be given up for what the caller wants.
   [[nodiscard]] MirrorView view_of(std::uint64_t serial) const;
   // Copies `bytes` to the device, in as many slots as that takes: put(from, count, out) writes
   // them.
@@ -138,6 +168,7 @@ class Mirror {
   std::vector<Ahead> ahead_;   // what rewrite() made; guarded by mutex_
   std::uint64_t refused_ = 0;  // guarded by mutex_
   std::uint64_t moved_ = 0;    // guarded by mutex_
+  std::uint64_t evicted_ = 0;  // guarded by mutex_
 };
 
 }  // namespace vecserve::engine::gpu

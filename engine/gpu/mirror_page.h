@@ -1,5 +1,6 @@
 // What a mirror keeps of one block on the device, each part in a stretch of the mirror's memory: a
-// page with the coarse plane, and beside it the block's sketch and the live bits of one snapshot.
+// page with the coarse plane, and beside it the block's sketch, the live bits of one snapshot and,
+// where there is room for them, the vectors as they were given.
 // Made by the mirror, pinned by searches. Any thread. Always holds: device memory that a part lies
 // in is given back when nobody looks at it any more; sketch and live bits never change, a newer one
 // takes the place of an older.
@@ -41,6 +42,7 @@ class MirrorStretch {
   MirrorStretch& operator=(const MirrorStretch&) = delete;
   // Device address.
   [[nodiscard]] std::byte* at(std::size_t offset) const { return memory_->base + offset_ + offset; }
+  [[nodiscard]] std::size_t bytes() const { return bytes_; }
 
  private:
   MirrorStretch(std::shared_ptr<MirrorMemory> memory, std::size_t bytes)
@@ -52,28 +54,46 @@ class MirrorStretch {
   bool taken_ = false;
 };
 
-class MirrorPage {
+// A part that rows are added to: bytes of each, and behind those of all the numbers of each.
+class MirrorRows {
  public:
-  // `codes_bytes`: of all `room` rows, which the page's numbers stand behind.
-  MirrorPage(std::unique_ptr<MirrorStretch> stretch, std::uint32_t room, std::size_t codes_bytes)
-      : stretch_(std::move(stretch)), room_(room), codes_bytes_(codes_bytes) {}
+  // `first_bytes`: of all `room` rows, which the numbers stand behind.
+  MirrorRows(std::unique_ptr<MirrorStretch> stretch, std::uint32_t room, std::size_t first_bytes)
+      : stretch_(std::move(stretch)), room_(room), first_bytes_(first_bytes) {}
 
-  // Device addresses.
-  [[nodiscard]] std::uint8_t* codes() const {
-    return reinterpret_cast<std::uint8_t*>(stretch_->at(0));
-  }
-  [[nodiscard]] DeviceRow* rows() const {
-    return reinterpret_cast<DeviceRow*>(stretch_->at(codes_bytes_));
-  }
   [[nodiscard]] std::uint32_t room() const { return room_; }
+  [[nodiscard]] std::size_t bytes() const { return stretch_->bytes(); }  // on the device
   [[nodiscard]] std::uint32_t covered() const { return covered_.load(std::memory_order_acquire); }
   void publish(std::uint32_t rows) { covered_.store(rows, std::memory_order_release); }
+
+ protected:
+  // Device addresses.
+  [[nodiscard]] std::byte* first() const { return stretch_->at(0); }
+  [[nodiscard]] std::byte* behind() const { return stretch_->at(first_bytes_); }
 
  private:
   const std::unique_ptr<MirrorStretch> stretch_;
   const std::uint32_t room_;
-  const std::size_t codes_bytes_;
+  const std::size_t first_bytes_;
   std::atomic<std::uint32_t> covered_{0};
+};
+
+// The coarse plane, or rows of bits.
+class MirrorPage : public MirrorRows {
+ public:
+  using MirrorRows::MirrorRows;
+  // Device addresses.
+  [[nodiscard]] std::uint8_t* codes() const { return reinterpret_cast<std::uint8_t*>(first()); }
+  [[nodiscard]] DeviceRow* rows() const { return reinterpret_cast<DeviceRow*>(behind()); }
+};
+
+// Vectors, as far apart as in the block, and their norms where bounds of the metric need those.
+class MirrorFull : public MirrorRows {
+ public:
+  using MirrorRows::MirrorRows;
+  // Device addresses.
+  [[nodiscard]] std::byte* vectors() const { return first(); }
+  [[nodiscard]] float* norms() const { return reinterpret_cast<float*>(behind()); }
 };
 
 // The first word of somebody's live bits, and with it the whole of them, unchanged.
@@ -116,6 +136,7 @@ struct MirrorView {
   std::shared_ptr<const MirrorPage> page;
   std::shared_ptr<const MirrorLive> live;
   std::shared_ptr<const MirrorSketch> sketch;
+  std::shared_ptr<const MirrorFull> full;
 };
 
 }  // namespace vecserve::engine::gpu

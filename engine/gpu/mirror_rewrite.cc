@@ -54,8 +54,7 @@ Status Mirror::rewrite(const RowBlock& fresh, std::span<const Origin> origins) {
     return {StatusCode::failed_precondition, "not every row of the block is mirrored"};
   }
   // From the other end of the memory, and only for as long as this takes.
-  const std::unique_ptr<MirrorStretch> list =
-      MirrorStretch::take(memory_, from.size() * sizeof(MovedRow), true);
+  const std::unique_ptr<MirrorStretch> list = take(from.size() * sizeof(MovedRow), true);
   if (list == nullptr) return {StatusCode::resource_exhausted, "the GPU's budget has no room"};
   const Result<std::shared_ptr<MirrorPage>> page = make_page(shape, fresh.size());
   VECSERVE_TRY(page.status());
@@ -63,7 +62,7 @@ Status Mirror::rewrite(const RowBlock& fresh, std::span<const Origin> origins) {
   (*page)->publish(fresh.size());
   const std::lock_guard shared(mutex_);
   ahead_.reserve(ahead_.size() + 1);  // so that a block is never there without
-  blocks_[fresh.serial()] = {*page, nullptr, nullptr};
+  blocks_[fresh.serial()] = {*page, nullptr, nullptr, nullptr};
   ahead_.push_back({fresh.serial(), false});
   moved_ += from.size();
   return {};

@@ -13,6 +13,9 @@ inline constexpr std::uint32_t kTileRows = 64;      // rows of one word of a mas
 inline constexpr std::uint32_t kFewQueries = 4;     // up to here the dot-product kernel takes them
 inline constexpr std::uint32_t kGroupQueries = 64;  // side by side in the matrix kernel
 inline constexpr std::uint32_t kScanThreads = 128;  // of a block, in both; see threads_of()
+// What every device gives a block of shared memory unasked, and vectors whose floats fit into it.
+inline constexpr std::uint32_t kSharedMax = 48 << 10;
+inline constexpr std::uint32_t kFullDimMax = kSharedMax / 4;
 inline constexpr std::uint32_t kNoKey = 0xffffffffu;  // above the key of every float
 
 // The key of a float, as score.cuh makes it on the device.
