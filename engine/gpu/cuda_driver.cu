@@ -21,6 +21,7 @@
 #include "engine/gpu/few_scan.cuh"
 #include "engine/gpu/finish.cuh"
 #include "engine/gpu/group_scan.cuh"
+#include "engine/gpu/sharpen.cuh"
 #include "engine/gpu/sift_scan.cuh"
 #include "engine/gpu/warpgroup_scan.cuh"
 
@@ -56,6 +57,10 @@ __global__ void __launch_bounds__(kScanThreads) bit_scan_kernel(const ScanArgume
 
 __global__ void __launch_bounds__(kScanThreads) refine_kernel(const ScanArguments arguments) {
   refine(arguments);
+}
+
+__global__ void __launch_bounds__(kScanThreads) sharpen_kernel(const ScanArguments arguments) {
+  sharpen(arguments);
 }
 
 __global__ void __launch_bounds__(kScanThreads) pack_kernel(const ScanArguments arguments) {
@@ -119,6 +124,8 @@ const void* function_of(Kernel kernel) {
       return reinterpret_cast<const void*>(bit_scan_kernel);
     case Kernel::refine:
       return reinterpret_cast<const void*>(refine_kernel);
+    case Kernel::sharpen:
+      return reinterpret_cast<const void*>(sharpen_kernel);
     case Kernel::pack:
       break;
   }
@@ -171,8 +178,7 @@ class CudaGraph {
       parameters.func = const_cast<void*>(function_of(step.kernel));
       parameters.gridDim = dim3(step.blocks);
       parameters.blockDim = dim3(threads_of(step.kernel));
-      parameters.sharedMemBytes =
-          static_cast<unsigned>(shared_bytes(step.kernel, step.arguments.stride));
+      parameters.sharedMemBytes = static_cast<unsigned>(shared_bytes(step.kernel, step.arguments));
       parameters.kernelParams = arguments;
     }
     void* arguments[1];
@@ -307,8 +313,7 @@ class CudaDriver final : public Driver {
                     Stream stream) override {
     void* parameters[] = {const_cast<ScanArguments*>(&arguments)};
     return judge(cudaLaunchKernel(function_of(kernel), dim3(blocks), dim3(threads_of(kernel)),
-                                  parameters, shared_bytes(kernel, arguments.stride),
-                                  stream_of(stream)));
+                                  parameters, shared_bytes(kernel, arguments), stream_of(stream)));
   }
 
   DriverCode make_graph(const Steps& steps, Graph* graph) override {

@@ -1,7 +1,6 @@
 // See device_answer.h.
-// Runs on the searching thread. Always holds: the threshold of a list is made of the host's upper
-// bounds, which are tighter than the device's: what the device left out for its threshold is
-// further than this one, too.
+// Runs on the searching thread. Always holds: the threshold of a list is the least of what its rows
+// give by the host's arithmetic, and of the device's own, for which that left rows out.
 #include "engine/gpu/device_answer.h"
 
 #include <cmath>
@@ -21,13 +20,30 @@ bool DeviceAnswer::makes_sense(const DeviceBatch& batch, const PackedSurvivor& s
          (words[survivor.position / kTileRows] >> (survivor.position % kTileRows) & 1) != 0;
 }
 
+DistanceBounds DeviceAnswer::bounds_for(const DeviceBatch& batch, const PackedSurvivor& survivor) {
+  const RowBlock& block = *batch.request->blocks[survivor.block].block;
+  const std::uint32_t q = batch.queries[survivor.query];
+  if (batch.request->shape.type == ScalarType::bit) return {survivor.score, survivor.score};
+  if (!is_sharpened(batch, survivor)) {
+    return bounds_of(batch.probes[q], *block.coarse(), survivor.position, survivor.score);
+  }
+  const float norm = block.norms() == nullptr ? 0.0f : block.norms()[survivor.position];
+  return {lower_bound(batch.fulls[q], norm, survivor.score),
+          upper_bound(batch.fulls[q], norm, survivor.score)};
+}
+
 bool DeviceAnswer::score_holds(const DeviceBatch& batch, const PackedSurvivor& survivor) {
   const std::uint32_t q = batch.queries[survivor.query];
-  if (batch.request->shape.type == ScalarType::bit) {
+  const bool is_bits = batch.request->shape.type == ScalarType::bit;
+  if (is_bits || is_sharpened(batch, survivor)) {
     const RowBlock& block = *batch.request->blocks[survivor.block].block;
-    return reference_distance(batch.request->shape, batch.request->queries[q].bits,
-                              block.vector(survivor.position)) ==
-           static_cast<double>(survivor.score);
+    const ScanQuery& query = batch.request->queries[q];
+    const void* const asked = is_bits ? static_cast<const void*>(query.bits) : query.f32;
+    const double distance =
+        reference_distance(batch.request->shape, asked, block.vector(survivor.position));
+    const DistanceBounds bounds = bounds_for(batch, survivor);
+    return distance >= static_cast<double>(bounds.lower) &&
+           distance <= static_cast<double>(bounds.upper);
   }
   const CoarsePlane& plane = *batch.request->blocks[survivor.block].block->coarse();
   const std::uint8_t* const row = plane.codes() + std::size_t{survivor.position} * batch.stride;
@@ -62,24 +78,22 @@ bool DeviceAnswer::take(const DeviceBatch& batch, std::span<const PackedSurvivor
       return false;
     }
     // Of bits the score is the distance.
-    DistanceBounds bounds{survivor.score, survivor.score};
-    if (batch.request->shape.type != ScalarType::bit) {
-      const CoarsePlane& plane = *batch.request->blocks[survivor.block].block->coarse();
-      bounds = bounds_of(batch.probes[batch.queries[survivor.query]], plane, survivor.position,
-                         survivor.score);
-    } else if (!std::isfinite(survivor.score)) {
+    if (batch.request->shape.type == ScalarType::bit && !std::isfinite(survivor.score)) {
       return false;
     }
+    const DistanceBounds bounds = bounds_for(batch, survivor);
     lists_[survivor.query].add({bounds.lower, bounds.upper, survivor.block, survivor.position});
   }
   return true;
 }
 
-void DeviceAnswer::finish(const DeviceBatch& batch, std::size_t query, QueryCandidates& out) {
+void DeviceAnswer::finish(const DeviceBatch& batch, std::size_t query, float threshold,
+                          QueryCandidates& out) {
   const ScanQuery& asked = batch.request->queries[batch.queries[query]];
-  SharedThreshold threshold;
-  threshold.reset(limit_of(asked));
-  lists_[query].finish(threshold, asked.limit, out);
+  SharedThreshold least;
+  least.reset(limit_of(asked));
+  least.lower_to(threshold);
+  lists_[query].finish(least, asked.limit, out);
 }
 
 }  // namespace vecserve::engine::gpu

@@ -19,11 +19,14 @@ class DeviceAnswer {
   // the codes give (looked at for each `recheck_every`-th; 0: for none). May throw std::bad_alloc.
   [[nodiscard]] bool take(const DeviceBatch& batch, std::span<const PackedSurvivor> survivors,
                           std::uint32_t recheck_every);
-  // The candidates of a query of the batch; see Scanner.
-  void finish(const DeviceBatch& batch, std::size_t query, QueryCandidates& out);
+  // The candidates of a query of the batch, beside which the device found no row that is nearer
+  // than `threshold`; see Scanner.
+  void finish(const DeviceBatch& batch, std::size_t query, float threshold, QueryCandidates& out);
 
  private:
   [[nodiscard]] static bool makes_sense(const DeviceBatch& batch, const PackedSurvivor& survivor);
+  [[nodiscard]] static DistanceBounds bounds_for(const DeviceBatch& batch,
+                                                 const PackedSurvivor& survivor);
   [[nodiscard]] static bool score_holds(const DeviceBatch& batch, const PackedSurvivor& survivor);
 
   std::vector<BoundList> lists_;

@@ -34,7 +34,7 @@ Status DeviceLane::allocate(const DeviceTuning& tuning) {
   done = *event;
   const std::size_t room = tuning.survivors;
   const std::size_t queries = std::max<std::size_t>(room / tuning.survivors_min, 1);
-  states_bytes = queries * sizeof(QueryState) + 16;
+  states_bytes = queries * sizeof(QueryState) + sizeof(ScanTotals);
   VECSERVE_TRY(take(device_->allocate_pinned(tuning.input_bytes), input_host));
   VECSERVE_TRY(take(device_->allocate(tuning.input_bytes), input));
   VECSERVE_TRY(take(device_->allocate(room * sizeof(std::uint32_t)), keys));
@@ -47,8 +47,13 @@ Status DeviceLane::allocate(const DeviceTuning& tuning) {
 }
 
 // Of a scan whose first rows are looked at by `first` and the others, if there are any, by `rest`;
-// with parameters that stand for those to come.
+// where vectors are read after it and where not; with parameters that stand for those to come.
 void DeviceLane::make_graph(Kernel first, std::optional<Kernel> rest) {
+  make_graph(first, rest, false);
+  if (first != Kernel::scan_bits) make_graph(first, rest, true);
+}
+
+void DeviceLane::make_graph(Kernel first, std::optional<Kernel> rest, bool sharpened) {
   ScanArguments arguments{};
   arguments.stride = 64;
   Steps steps;
@@ -57,6 +62,10 @@ void DeviceLane::make_graph(Kernel first, std::optional<Kernel> rest) {
   steps.launch(Kernel::refine, arguments, 1);
   if (rest.has_value()) {
     steps.launch(*rest, arguments, 1);
+    steps.launch(Kernel::refine, arguments, 1);
+  }
+  if (sharpened) {
+    steps.launch(Kernel::sharpen, arguments, 1);
     steps.launch(Kernel::refine, arguments, 1);
   }
   steps.launch(Kernel::pack, arguments, 1);

@@ -33,6 +33,7 @@ struct DeviceTuning {
   std::uint32_t packed_first = 2'048;               // of them, copied without asking how many
   std::uint32_t seed_rows = 2'048;  // rows looked at before there is a first threshold
   std::uint32_t recheck_every = 0;  // score each so many-th survivor again on the CPU; 0: none
+  bool full = true;                 // read survivors' vectors where they are on the device
   bool graphs = true;               // replay a launch as a graph where there is one of its form
   bool always = false;              // use the device also where the CPU would be faster
   GroupKernel group = GroupKernel::choose;  // of a scan, `choose` is mma
@@ -66,6 +67,7 @@ class DeviceLane {
   explicit DeviceLane(std::shared_ptr<Device> device) : device_(std::move(device)) {}
   [[nodiscard]] Status allocate(const DeviceTuning& tuning);
   void make_graph(Kernel first, std::optional<Kernel> rest);
+  void make_graph(Kernel first, std::optional<Kernel> rest, bool sharpened);
   void make_graphs();
 
   struct KeptGraph {

@@ -14,7 +14,7 @@ namespace vecserve::engine::gpu {
 
 namespace {
 
-constexpr std::size_t kPart = 16;               // parts of the input begin at multiples of this
+constexpr std::size_t kPart = 16;  // parts of the input begin at multiples of this
 constexpr std::uint32_t kLaunchesMax = 3;
 // Survivors of the first rows leave room for those to come.
 constexpr std::uint32_t kSeedShare = 2;
@@ -46,11 +46,28 @@ bool all_set(const std::uint64_t* words, std::uint32_t count) {
   return count % kTileRows == 0 || (words[whole] & rest) == rest;
 }
 
+// Floats of a query, as queries are padded.
+std::uint32_t full_width(const RowShape& shape) {
+  return (shape.dim + 15) / 16 * 16;
+}
+
+static_assert(static_cast<int>(FullType::f32) == static_cast<int>(ScalarType::f32));
+static_assert(static_cast<int>(FullType::f16) == static_cast<int>(ScalarType::f16));
+static_assert(static_cast<int>(FullType::bf16) == static_cast<int>(ScalarType::bf16));
+static_assert(static_cast<int>(FullType::i8) == static_cast<int>(ScalarType::i8));
+static_assert(static_cast<int>(FullType::u8) == static_cast<int>(ScalarType::u8));
+
 std::size_t word_bytes(const MirroredBlock& block) {
   return (std::size_t{block.count} + kTileRows - 1) / kTileRows * sizeof(std::uint64_t);
 }
 
 }  // namespace
+
+ScoreBound make_full_bound(const RowShape& shape, double query_norm) {
+  KernelTable table;
+  table.lanes = kFullLanes;
+  return make_bound(shape, table, query_norm);
+}
 
 float limit_of(const ScanQuery& query) {
   return round_up(query.limit);
@@ -76,12 +93,14 @@ Status DeviceScan::start(const DeviceBatch& batch, DeviceLane& lane) {
   lane_ = &lane;
   survivors_ = {};
   overflowed_.assign(batch.queries.size(), 0);
+  thresholds_.assign(batch.queries.size(), 0.0f);
   VECSERVE_TRY(pack());
   return checked(launch_all());
 }
 
-// The parts of the lane's input: blocks, sketches, addresses of masks, queries, codes, states with
-// the totals behind them, and the words of masks, of which nobody knows how many there will be.
+// The parts of the lane's input: blocks, sketches, addresses of masks, queries, codes, what is
+// needed for sketches and for vectors, states with the totals behind them, and the words of masks,
+// of which nobody knows how many there will be.
 DeviceScan::Layout DeviceScan::lay_out(const DeviceBatch& batch) {
   const std::size_t queries = batch.queries.size();
   const std::size_t blocks = batch.blocks.size();
@@ -100,7 +119,12 @@ DeviceScan::Layout DeviceScan::lay_out(const DeviceBatch& batch) {
   at.queries = at.masks + rounded(masks_.size() * blocks * sizeof(std::uint64_t));
   at.codes = at.queries + rounded(queries * sizeof(DeviceQuery));
   at.sketch_queries = at.codes + rounded(queries * batch.stride);
-  at.states = at.sketch_queries + sketched * queries * sizeof(DeviceSketchQuery);
+  const std::size_t sharpened = batch.fulls.empty() ? 0 : 1;
+  at.fulls = at.sketch_queries + sketched * queries * sizeof(DeviceSketchQuery);
+  at.full_queries = at.fulls + sharpened * rounded(blocks * sizeof(DeviceFull));
+  at.full_floats = at.full_queries + sharpened * queries * sizeof(DeviceFullQuery);
+  at.states =
+      at.full_floats + sharpened * queries * full_width(batch.request->shape) * sizeof(float);
   at.totals = at.states + queries * sizeof(QueryState);
   at.words = at.totals + sizeof(ScanTotals);
   at.end = at.words;
@@ -172,6 +196,7 @@ Status DeviceScan::pack() {
   pack_blocks();
   pack_queries();
   if (batch_->axes != nullptr) pack_sketches();
+  if (!batch_->fulls.empty()) pack_fulls();
   std::size_t used = layout_.words;
   pack_masks(used);
   return device_.copy_in(lane_->input, lane_->input_host, used, lane_->stream);
@@ -288,6 +313,37 @@ std::uint32_t DeviceScan::seed_tiles() const {
   return arguments_.block_count * arguments_.tiles_per_block;
 }
 
+void DeviceScan::pack_fulls() {
+  const RowShape& shape = batch_->request->shape;
+  std::byte* const host = lane_->input_host;
+  auto* const fulls = reinterpret_cast<DeviceFull*>(host + layout_.fulls);
+  for (std::size_t b = 0; b < batch_->blocks.size(); ++b) {
+    const MirroredBlock& block = batch_->blocks[b];
+    fulls[b] = {};
+    if (block.full_count == 0) continue;
+    fulls[b].vectors = reinterpret_cast<const std::uint8_t*>(block.full->vectors());
+    fulls[b].norms = shape.metric == Metric::l2 ? nullptr : block.full->norms();
+    fulls[b].count = block.full_count;
+  }
+  auto* const queries = reinterpret_cast<DeviceFullQuery*>(host + layout_.full_queries);
+  const std::uint32_t width = full_width(shape);
+  for (std::size_t i = 0; i < batch_->queries.size(); ++i) {
+    const std::uint32_t q = batch_->queries[i];
+    const ScoreBound& bound = batch_->fulls[q];
+    queries[i] = {bound.factor, bound.absolute, bound.per_norm, bound.inverse};
+    std::memcpy(host + layout_.full_floats + i * width * sizeof(float),
+                batch_->request->queries[q].f32, width * sizeof(float));
+  }
+  const auto device = [&](std::size_t at) { return lane_->input + at; };
+  arguments_.fulls = reinterpret_cast<const DeviceFull*>(device(layout_.fulls));
+  arguments_.full_queries = reinterpret_cast<const DeviceFullQuery*>(device(layout_.full_queries));
+  arguments_.full_floats = reinterpret_cast<const float*>(device(layout_.full_floats));
+  arguments_.full_type = static_cast<std::uint32_t>(shape.type);
+  arguments_.full_stride = shape.stride;
+  arguments_.full_chunks = (shape.row_bytes + 15) / 16;
+  arguments_.full_width = width;
+}
+
 void DeviceScan::add_scan(std::uint32_t first, std::uint32_t last, bool sift) {
   ScanArguments arguments = arguments_;
   arguments.first_tile = first;
@@ -323,6 +379,13 @@ void DeviceScan::add_finish(Kernel kernel, bool restart) {
   arguments.restart = restart ? 1 : 0;
   const std::uint32_t warps = kScanThreads / 32;
   steps_.launch(kernel, arguments, (arguments.query_count + warps - 1) / warps);
+}
+
+// So many blocks that few survivors have a warp each.
+void DeviceScan::add_sharpen() {
+  const std::uint32_t queries = arguments_.query_count;
+  const std::uint32_t lanes = std::max(4 * device_.info().processors / queries, 1u);
+  steps_.launch(Kernel::sharpen, arguments_, queries * lanes);
 }
 
 Status DeviceScan::run_step(const Step& step) {
@@ -362,6 +425,10 @@ Status DeviceScan::launch_all() {
     add_scan(seeds, tiles, batch_->axes != nullptr);
     add_finish(Kernel::refine, false);
   }
+  if (!batch_->fulls.empty()) {
+    add_sharpen();
+    add_finish(Kernel::refine, false);
+  }
   add_finish(Kernel::pack, false);
   const std::size_t states_bytes = arguments_.query_count * sizeof(QueryState) + sizeof(ScanTotals);
   steps_.copy_out(lane_->output_host, arguments_.states, states_bytes);
@@ -385,6 +452,7 @@ Status DeviceScan::read_back() {
     }
     const bool lost = states[i].count > arguments_.capacity || total > arguments_.packed_capacity;
     overflowed_[i] = lost ? 1 : 0;
+    thresholds_[i] = float_of_key(states[i].threshold);
   }
   const std::uint32_t there = std::min(total, arguments_.packed_capacity);
   const std::uint32_t first = std::min(tuning_.packed_first, tuning_.packed);

@@ -11,6 +11,7 @@
 
 #include "engine/gpu/device_lane.h"
 #include "engine/gpu/mirror.h"
+#include "engine/scan/bounds.h"
 #include "engine/scan/coarse_bounds.h"
 #include "engine/scan/scanner.h"
 #include "engine/scan/sketch_bounds.h"
@@ -24,6 +25,8 @@ struct MirroredBlock {
   // Null: none that has all of those rows, or not the one that the request has.
   std::shared_ptr<const MirrorSketch> sketch;
   std::uint32_t count = 0;
+  std::shared_ptr<const MirrorFull> full = nullptr;  // null: none
+  std::uint32_t full_count = 0;                      // rows whose vectors it has
 };
 
 // Queries of a request that are scanned together. Probes, codes and wants stand in the order of the
@@ -40,7 +43,18 @@ struct DeviceBatch {
   // the order of `queries`. Null: none is. At most kFewQueries then.
   const SketchAxes* axes = nullptr;
   std::span<const SketchQuery> sketches;
+  // Survivors whose vectors are there have their bounds from these, those of kFullLanes; in the
+  // order of the request's queries. Empty: no vector is read.
+  std::span<const ScoreBound> fulls;
 };
+
+// Whether that row's score is a sum over its vector, if it survived.
+[[nodiscard]] inline bool is_sharpened(const DeviceBatch& batch, const PackedSurvivor& survivor) {
+  return !batch.fulls.empty() && survivor.position < batch.blocks[survivor.block].full_count;
+}
+
+// See ScoreBound; as sharpen.cuh adds.
+[[nodiscard]] ScoreBound make_full_bound(const RowShape& shape, double query_norm);
 
 // A float that is not below the query's limit.
 [[nodiscard]] float limit_of(const ScanQuery& query);
@@ -64,6 +78,8 @@ class DeviceScan {
   [[nodiscard]] std::span<const PackedSurvivor> survivors() const { return survivors_; }
   // Whether some survivors of that query were lost for lack of room.
   [[nodiscard]] bool overflowed(std::size_t query) const { return overflowed_[query] != 0; }
+  // No row that is not among that query's survivors is nearer, unless some were lost.
+  [[nodiscard]] float threshold(std::size_t query) const { return thresholds_[query]; }
   // Of the last launch.
   [[nodiscard]] const ScanTotals& totals() const { return totals_; }
 
@@ -75,6 +91,9 @@ class DeviceScan {
     std::size_t queries = 0;
     std::size_t codes = 0;
     std::size_t sketch_queries = 0;
+    std::size_t fulls = 0;
+    std::size_t full_queries = 0;
+    std::size_t full_floats = 0;
     std::size_t states = 0;
     std::size_t totals = 0;
     std::size_t words = 0;
@@ -86,11 +105,13 @@ class DeviceScan {
   void pack_masks(std::size_t& used);
   void pack_queries();
   void pack_sketches();
+  void pack_fulls();
   [[nodiscard]] static std::uint64_t stand_in(const DeviceBatch& batch, std::uint32_t mask,
                                               std::size_t block);
   [[nodiscard]] std::uint32_t seed_tiles() const;
   void add_scan(std::uint32_t first, std::uint32_t last, bool sift);
   void add_finish(Kernel kernel, bool restart);
+  void add_sharpen();
   [[nodiscard]] Status launch_all();
   // By the lane's graph where it has one, or step by step.
   [[nodiscard]] Status run_steps();
@@ -111,6 +132,7 @@ class DeviceScan {
   std::vector<std::uint64_t> places_;     // of masks_ and blocks: ScanArguments::mask_at
   std::span<const PackedSurvivor> survivors_;
   std::vector<std::uint8_t> overflowed_;
+  std::vector<float> thresholds_;
 };
 
 }  // namespace vecserve::engine::gpu

@@ -68,6 +68,7 @@ class GpuScanner final : public Scanner {
   [[nodiscard]] DeviceBatch next_batch(const ScanRequest& request, std::size_t begin);
   [[nodiscard]] const SketchAxes* axes_here() const;
   void choose_sketches(const ScanRequest& request, DeviceBatch& batch);
+  void choose_fulls(const ScanRequest& request, DeviceBatch& batch);
   void count_rows(const DeviceBatch& batch, ScanResult& result);
   void run_batches(const ScanRequest& request, ScanResult& result);
   [[nodiscard]] bool run_batch(const ScanRequest& request, const DeviceBatch& batch,
@@ -94,6 +95,7 @@ class GpuScanner final : public Scanner {
   std::vector<std::uint32_t> wants_;
   std::vector<SketchQuery> sketch_queries_;
   std::vector<float> sketch_scratch_;
+  std::vector<ScoreBound> full_bounds_;
   std::vector<std::uint32_t> served_;  // queries that go to the device
   std::vector<std::uint32_t> rest_;    // queries that the CPU answers alone
   std::vector<ScanQuery> rest_queries_;
@@ -134,7 +136,11 @@ bool GpuScanner::pin_pages(const ScanRequest& request) {
       const bool sketched = view.sketch != nullptr && view.sketch->plane.get() == block.sketch &&
                             block.sketch->count() >= count;
       if (!sketched) view.sketch = nullptr;
-      mirrored_[b] = {std::move(view.page), std::move(view.live), std::move(view.sketch), count};
+      const std::uint32_t full_count =
+          view.full == nullptr ? 0 : std::min(view.full->covered(), count);
+      mirrored_[b] = {std::move(view.page),   std::move(view.live),
+                      std::move(view.sketch), count,
+                      std::move(view.full),   full_count};
     }
     mirrored_rows_ += mirrored_[b].count;
     has_tail_ = has_tail_ || mirrored_[b].count < block.count;
@@ -225,7 +231,21 @@ DeviceBatch GpuScanner::next_batch(const ScanRequest& request, std::size_t begin
     batch = make_batch(request, begin, end);
   }
   choose_sketches(request, batch);
+  choose_fulls(request, batch);
   return batch;
+}
+
+// Survivors' vectors are read where some are there and a lane has room for the queries' floats.
+void GpuScanner::choose_fulls(const ScanRequest& request, DeviceBatch& batch) {
+  const bool some = std::any_of(mirrored_.begin(), mirrored_.end(),
+                                [](const MirroredBlock& block) { return block.full_count != 0; });
+  if (!some || !gpu_->tuning().full) return;
+  full_bounds_.resize(request.queries.size());
+  for (const std::uint32_t q : batch.queries) {
+    full_bounds_[q] = make_full_bound(request.shape, request.queries[q].norm);
+  }
+  batch.fulls = full_bounds_;
+  if (!scan_.fits(batch)) batch.fulls = {};
 }
 
 // Those of the first block that has any.
@@ -263,6 +283,7 @@ void GpuScanner::count_rows(const DeviceBatch& batch, ScanResult& result) {
   const ScanRequest& request = *batch.request;
   const std::uint64_t all = mirrored_rows_ * batch.queries.size();
   const ScanTotals& totals = scan_.totals();
+  result.counts.full += totals.sharpened;
   if (batch.axes == nullptr || totals.sifted == 0) {
     (request.shape.type == ScalarType::bit ? result.counts.full : result.counts.coarse) += all;
     return;
@@ -351,7 +372,7 @@ bool GpuScanner::run_batch(const ScanRequest& request, const DeviceBatch& batch,
     if (scan_.overflowed(i)) {
       rest_.push_back(batch.queries[i]);
     } else {
-      answer_.finish(batch, i, result.queries[batch.queries[i]]);
+      answer_.finish(batch, i, scan_.threshold(i), result.queries[batch.queries[i]]);
     }
   }
   count_rows(batch, result);

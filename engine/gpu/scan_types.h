@@ -15,6 +15,7 @@ inline constexpr std::uint32_t kGroupQueries = 64;  // side by side in the matri
 inline constexpr std::uint32_t kScanThreads = 128;  // of a block, in both; see threads_of()
 // What every device gives a block of shared memory unasked, and vectors whose floats fit into it.
 inline constexpr std::uint32_t kSharedMax = 48 << 10;
+inline constexpr std::uint32_t kFullLanes = 128;  // see sharpen.cuh
 inline constexpr std::uint32_t kFullDimMax = kSharedMax / 4;
 inline constexpr std::uint32_t kNoKey = 0xffffffffu;  // above the key of every float
 
@@ -22,6 +23,10 @@ inline constexpr std::uint32_t kNoKey = 0xffffffffu;  // above the key of every 
 [[nodiscard]] inline std::uint32_t key_of_float(float value) {
   const auto bits = std::bit_cast<std::uint32_t>(value);
   return bits ^ ((bits >> 31) != 0 ? 0xffffffffu : 0x80000000u);
+}
+
+[[nodiscard]] inline float float_of_key(std::uint32_t key) {
+  return std::bit_cast<float>(key ^ ((key >> 31) != 0 ? 0x80000000u : 0xffffffffu));
 }
 
 // Instead of the address of mask words.
@@ -70,12 +75,33 @@ struct alignas(16) DeviceSketchQuery {
   float unused[2];
 };
 
+// How a full vector's coordinates are stored.
+enum class FullType : std::uint32_t { f32 = 0, f16 = 1, bf16 = 2, i8 = 3, u8 = 4 };
+
+// A block's vectors as they were given. Device addresses.
+struct DeviceFull {
+  const std::uint8_t* vectors;
+  const float* norms;   // rounded up; of l2: null
+  std::uint32_t count;  // of its first rows so many
+  std::uint32_t unused;
+};
+
+// What bounds of a distance are made of, from a sum over a full vector: see ScoreBound.
+struct alignas(16) DeviceFullQuery {
+  float factor;
+  float absolute;
+  float per_norm;
+  float inverse;
+};
+
 // Counted over all queries of a launch.
 struct ScanTotals {
   std::uint32_t packed;
   std::uint32_t sifted;  // eligible rows whose sketch was looked at
   std::uint32_t passed_first;
   std::uint32_t passed_all;
+  std::uint32_t sharpened;  // survivors whose vector was read
+  std::uint32_t unused[3];
 };
 
 struct DeviceQuery {
@@ -123,6 +149,9 @@ struct ScanArguments {
   DeviceSurvivor* survivors;
   ScanTotals* totals;
   PackedSurvivor* packed;
+  const DeviceFull* fulls;  // of each block; for sharpen only, as the next two
+  const DeviceFullQuery* full_queries;
+  const float* full_floats;  // the queries, `full_width` floats of each
   std::uint32_t block_count;
   std::uint32_t tiles_per_block;
   std::uint32_t query_count;
@@ -136,6 +165,10 @@ struct ScanArguments {
   std::uint32_t is_bits;      // scores are distances, and rows have nothing but their bytes
   std::uint32_t fine_codes;   // of a sketch's second stripe, a multiple of 16; 0: there is none
   std::uint32_t fine_stride;  // bytes from record to record
+  std::uint32_t full_type;    // FullType
+  std::uint32_t full_stride;  // bytes from vector to vector, a multiple of 16
+  std::uint32_t full_chunks;  // of sixteen bytes, in a vector
+  std::uint32_t full_width;   // not less than the coordinates in those, a multiple of 4
   float offset;               // of the distance over the negated product: cosine 1
 
   bool operator==(const ScanArguments&) const = default;
@@ -150,10 +183,11 @@ enum class Kernel : std::uint8_t {
   scan_bits,        // any number over rows of bits, in groups of kFewQueries
   scan_warpgroups,  // as scan_groups, on devices that have the instructions of sm_90a
   refine,           // thresholds from the survivors so far
+  sharpen,          // bounds of survivors from their vectors, where those are there
   pack,             // survivors below the final threshold, one after another
 };
 
-// Shared memory of a block of a kernel.
+// Shared memory of a block of a kernel that depends on nothing but the rows' stride.
 inline constexpr std::uint32_t kGroupSharedBytes = 12'304;  // see group_scan.cuh
 // Before the queries; see warpgroup_scan.cuh.
 inline constexpr std::uint32_t kWarpgroupSharedBytes = 54'336;
@@ -177,10 +211,16 @@ inline constexpr std::uint32_t kWarpgroupStrideMax =
     case Kernel::scan_warpgroups:
       return kWarpgroupSharedBytes + std::size_t{kGroupQueries} * stride;
     case Kernel::refine:
+    case Kernel::sharpen:
     case Kernel::pack:
       break;
   }
   return 0;
+}
+// Of one launch of it.
+[[nodiscard]] constexpr std::size_t shared_bytes(Kernel kernel, const ScanArguments& arguments) {
+  return kernel == Kernel::sharpen ? arguments.full_width * sizeof(float)
+                                   : shared_bytes(kernel, arguments.stride);
 }
 
 // Threads of a block.

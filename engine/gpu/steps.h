@@ -31,7 +31,7 @@ struct Step {
 
 class Steps {
  public:
-  static constexpr std::size_t kMax = 8;
+  static constexpr std::size_t kMax = 10;
 
   void clear() { count_ = 0; }
   void fill(void* to, std::uint8_t byte, std::size_t bytes) {
@@ -56,14 +56,20 @@ class Steps {
   // Kinds and kernels in their order.
   [[nodiscard]] std::uint64_t form() const {
     std::uint64_t form = 0;
-    for (const Step& step : all()) {
-      const auto kernel = step.kind == Step::Kind::launch ? static_cast<unsigned>(step.kernel) : 0u;
-      form = form << 8 | static_cast<unsigned>(step.kind) << 4 | kernel;
-    }
+    for (const Step& step : all()) form = form << kStepBits | digit(step);
     return form;
   }
 
  private:
+  // Of a form, for each step: never 0, so that forms of another length differ.
+  static constexpr unsigned kStepBits = 4;
+  static constexpr unsigned kKernelsFrom = 3;
+  static_assert(kMax * kStepBits <= 64);
+  static_assert(kKernelsFrom + static_cast<unsigned>(Kernel::pack) < (1u << kStepBits));
+  [[nodiscard]] static constexpr unsigned digit(const Step& step) {
+    if (step.kind == Step::Kind::launch) return kKernelsFrom + static_cast<unsigned>(step.kernel);
+    return step.kind == Step::Kind::fill ? 1u : 2u;
+  }
   Step& add(Step::Kind kind) {
     VECSERVE_CHECK(count_ < kMax);
     Step& step = steps_[count_++];

@@ -1,8 +1,8 @@
 // The kernels on a real device, where there is one: answers of all metrics, for one query and many,
-// by sketches and without, compared with the oracle's, and more than once, since a device schedules
-// as it likes. Skipped without a device. What ends the use of a device ends it in a process of its
-// own, on the emulated device where there is no other. Test thread only. Always holds: the emulator
-// has run the same sources before.
+// by sketches and without, with vectors of all types and without, compared with the oracle's, and
+// more than once, since a device schedules as it likes. Skipped without a device. What ends the use
+// of a device ends it in a process of its own, on the emulated device where there is no other. Test
+// thread only. Always holds: the emulator has run the same sources before.
 #include <spawn.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -57,6 +57,14 @@ void mirror_all(gpu::Mirror& mirror, const GpuCase& data) {
   REQUIRE(mirror.cover_live(live).ok());
 }
 
+// And the vectors of most of its rows, which leave little to decide.
+void mirror_vectors(gpu::Mirror& mirror, const GpuCase& data) {
+  for (const ScanBlock& block : data.blocks) {
+    const std::uint32_t rows = block.count - block.count / 7;
+    REQUIRE(mirror.cover_full(*block.block, rows, rows).value() == rows);
+  }
+}
+
 // All metrics, with all rows alive and with one in three; with sketches and without.
 void check_answers(gpu::Gpu& gpu, Scanner& scanner, const Extent& extent) {
   for (const Metric metric : {Metric::l2, Metric::dot, Metric::cosine}) {
@@ -75,10 +83,12 @@ void check_answers(gpu::Gpu& gpu, Scanner& scanner, const Extent& extent) {
           mirror_all(gpu.mirror(), data);
           ScanResult result;
           for (int time = 0; time < 3; ++time) {
+            if (time == 2) mirror_vectors(gpu.mirror(), data);
             REQUIRE(scanner.scan(data.request(), result).ok());
             REQUIRE(gpu.device().failure() == "");
             REQUIRE(result.backend.empty());
             REQUIRE(data.wrong(result) == "");
+            REQUIRE((result.counts.full != 0) == (time == 2));
             const bool sifts = sketched && dim >= kSketchDimMin && queries <= gpu::kFewQueries;
             REQUIRE((result.counts.sketch != 0) == sifts);
           }
@@ -96,7 +106,8 @@ void check_replays(gpu::Gpu& gpu, Scanner& scanner) {
     const GpuCase data(Metric::l2, 64, 900, 300, queries, 5);
     mirror_all(gpu.mirror(), data);
     ScanResult result;
-    for (int time = 0; time < 3; ++time) {
+    for (int time = 0; time < 4; ++time) {
+      if (time == 2) mirror_vectors(gpu.mirror(), data);
       const std::uint64_t before = gpu.device().calls();
       REQUIRE(scanner.scan(data.request(), result).ok());
       REQUIRE(result.backend.empty());
@@ -107,6 +118,28 @@ void check_replays(gpu::Gpu& gpu, Scanner& scanner) {
       CHECK(gpu.device().calls() - before == 4);
     }
     gpu.mirror().keep_only({});
+  }
+}
+
+// Vectors of every type.
+void check_types(gpu::Gpu& gpu, Scanner& scanner, std::uint32_t rows) {
+  for (const Metric metric : {Metric::l2, Metric::dot, Metric::cosine}) {
+    for (const ScalarType type :
+         {ScalarType::f32, ScalarType::f16, ScalarType::bf16, ScalarType::i8, ScalarType::u8}) {
+      for (const std::uint32_t queries : {1u, 20u}) {
+        CAPTURE(to_string(metric), to_string(type), queries);
+        const GpuCase data(metric, 150, rows, rows / 3, queries, 7, false, type);
+        mirror_all(gpu.mirror(), data);
+        mirror_vectors(gpu.mirror(), data);
+        ScanResult result;
+        REQUIRE(scanner.scan(data.request(), result).ok());
+        CHECK(gpu.device().failure() == "");
+        CHECK(result.backend.empty());
+        CHECK(result.counts.full != 0);
+        CHECK(data.wrong(result) == "");
+        gpu.mirror().keep_only({});
+      }
+    }
   }
 }
 
@@ -157,6 +190,7 @@ TEST_CASE("scanner gpu: a real device proposes what the oracle answers", "[scann
         gpu::make_gpu_scanner(gpu, make_coarse_scanner(*choose_kernels("").value(), pool));
     check_answers(*gpu, *scanner, {5'000, {17, 128, 768}, {1, 3, 64, 300}});
     check_replays(*gpu, *scanner);
+    check_types(*gpu, *scanner, 3'000);
     check_moves(*gpu, *scanner);
   }
 }
@@ -173,6 +207,7 @@ TEST_CASE("scanner gpu: the emulated device does, a little of it", "[scanner][gp
         gpu::make_gpu_scanner(gpu, make_coarse_scanner(*choose_kernels("").value(), pool));
     check_answers(*gpu, *scanner, {400, {17, 128}, {1, 3, 65}});
     check_replays(*gpu, *scanner);
+    check_types(*gpu, *scanner, 300);
     check_moves(*gpu, *scanner);
   }
 }

@@ -39,17 +39,19 @@ std::vector<std::unique_ptr<Scanner>> scanners_here() {
     scanners.push_back(make_coarse_scanner(*choose_kernels(name).value(), pool()));
   }
   // The kernels of the GPU under the emulator, and the CPU for the rows that are not mirrored.
-  const auto on_gpu = [&](gpu::GroupKernel group, bool few) {
+  const auto on_gpu = [&](gpu::GroupKernel group, const simt::Mirroring& how) {
     if (VECSERVE_EMULATED == 0) return;
     gpu::GpuOptions options = simt::small_gpu();
     options.tuning.group = group;
     scanners.push_back(simt::make_mirroring_scanner(
         simt::open_emulated_gpu(options), make_coarse_scanner(*choose_kernels("").value(), pool()),
-        few));
+        how));
   };
-  on_gpu(gpu::GroupKernel::mma, false);
-  on_gpu(gpu::GroupKernel::wgmma, false);
-  on_gpu(gpu::GroupKernel::mma, true);
+  for (const bool full : {false, true}) {
+    on_gpu(gpu::GroupKernel::mma, {.few = false, .full = full});
+    on_gpu(gpu::GroupKernel::mma, {.few = true, .full = full});
+  }
+  on_gpu(gpu::GroupKernel::wgmma, {});
   return scanners;
 }
 

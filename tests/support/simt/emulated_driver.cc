@@ -22,6 +22,7 @@
 #include "engine/gpu/few_scan.cuh"
 #include "engine/gpu/finish.cuh"
 #include "engine/gpu/group_scan.cuh"
+#include "engine/gpu/sharpen.cuh"
 #include "engine/gpu/sift_scan.cuh"
 #include "engine/gpu/warpgroup_scan.cuh"
 
@@ -68,6 +69,8 @@ std::function<void()> body_of(Kernel kernel, const ScanArguments& a) {
       return [a] { engine::gpu::bit_scan(a); };
     case Kernel::refine:
       return [a] { engine::gpu::refine(a); };
+    case Kernel::sharpen:
+      return [a] { engine::gpu::sharpen(a); };
     case Kernel::pack:
       return [a] { engine::gpu::pack(a); };
   }
@@ -199,7 +202,7 @@ class EmulatedDriver final : public Driver {
   }
   DriverCode launch(Kernel kernel, const ScanArguments& arguments, std::uint32_t blocks,
                     Stream stream) override {
-    const std::size_t shared_bytes = engine::gpu::shared_bytes(kernel, arguments.stride);
+    const std::size_t shared_bytes = engine::gpu::shared_bytes(kernel, arguments);
     Launch shape{blocks, engine::gpu::threads_of(kernel), shared_bytes, seed_.fetch_add(1)};
     if (shared_bytes > engine::gpu::kWarpgroupSharedMax) {
       return say(DriverCode::failed, "more shared memory than a block can have");

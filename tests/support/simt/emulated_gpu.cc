@@ -24,8 +24,8 @@ constexpr std::size_t kRowsLeast = 2 * engine::gpu::kTileRows + 7;
 class MirroringScanner final : public engine::Scanner {
  public:
   MirroringScanner(std::shared_ptr<engine::gpu::Gpu> gpu, std::unique_ptr<engine::Scanner> cpu,
-                   bool few)
-      : gpu_(std::move(gpu)), scanner_(make_gpu_scanner(gpu_, std::move(cpu))), few_(few) {}
+                   const Mirroring& how)
+      : gpu_(std::move(gpu)), scanner_(make_gpu_scanner(gpu_, std::move(cpu))), how_(how) {}
 
   [[nodiscard]] std::string_view name() const override { return scanner_->name(); }
   [[nodiscard]] bool supports(const engine::RowShape& shape) const override {
@@ -39,10 +39,10 @@ class MirroringScanner final : public engine::Scanner {
                                       [](const auto& block) { return block.sketch != nullptr; });
     // Under a sanitizer each third time is enough.
     const bool due = VECSERVE_SANITIZED == 0 || ++asked_ % 3 == 0;
-    if (few_ && !(sketched && due)) return scanner_->scan(request, result);
+    if (how_.few && !(sketched && due)) return scanner_->scan(request, result);
     mirror_rows(request);
     if (++scans_ % 2 == 0 && !request.queries.empty()) mirror_bits(request);
-    const Status status = few_ ? scan_few(request, result) : scanner_->scan(request, result);
+    const Status status = how_.few ? scan_few(request, result) : scanner_->scan(request, result);
     gpu_->mirror().keep_only({});
     // A kernel that does wrong must not pass for a device that broke.
     const std::string failure = gpu_->device().failure();
@@ -60,9 +60,13 @@ class MirroringScanner final : public engine::Scanner {
       const std::size_t count = last && request.blocks.size() > 1 ? block.count / 2 + 3 : most;
       if (!engine::gpu::Mirror::covers(*block.block)) continue;
       // What does not fit or fails is scanned by the CPU.
-      static_cast<void>(gpu_->mirror().cover(
-          *block.block, static_cast<std::uint32_t>(
-                            std::min<std::size_t>({count, most, std::size_t{block.count}}))));
+      const auto mirrored = static_cast<std::uint32_t>(
+          std::min<std::size_t>({count, most, std::size_t{block.count}}));
+      static_cast<void>(gpu_->mirror().cover(*block.block, mirrored));
+      if (how_.full) {
+        const std::uint32_t vectors = last ? mirrored : mirrored - mirrored / 3;
+        static_cast<void>(gpu_->mirror().cover_full(*block.block, vectors, vectors));
+      }
       // Whose it is stays with the test.
       const std::shared_ptr<const engine::SketchPlane> sketch(std::shared_ptr<const void>(),
                                                               block.sketch);
@@ -106,7 +110,7 @@ class MirroringScanner final : public engine::Scanner {
 
   std::shared_ptr<engine::gpu::Gpu> gpu_;
   std::unique_ptr<engine::Scanner> scanner_;
-  const bool few_;
+  const Mirroring how_;
   std::uint64_t scans_ = 0;
   std::uint64_t asked_ = 0;
   engine::ScanResult part_;
@@ -138,8 +142,8 @@ std::shared_ptr<engine::gpu::Gpu> open_emulated_gpu(const engine::gpu::GpuOption
 
 std::unique_ptr<engine::Scanner> make_mirroring_scanner(std::shared_ptr<engine::gpu::Gpu> gpu,
                                                         std::unique_ptr<engine::Scanner> cpu,
-                                                        bool few) {
-  return std::make_unique<MirroringScanner>(std::move(gpu), std::move(cpu), few);
+                                                        const Mirroring& how) {
+  return std::make_unique<MirroringScanner>(std::move(gpu), std::move(cpu), how);
 }
 
 }  // namespace vecserve::test::simt

@@ -18,9 +18,16 @@ namespace vecserve::test::simt {
 
 // Before each scan mirrors rows of all blocks: of the last one about half, of all others all, but
 // no more than the emulator can scan in no time; their sketches too, and every other time the bits
-// of the first query's mask. `few`: queries go one and a few at a time, which is how many are
-// sifted together; where no block has a sketch all is left to the CPU.
+// of the first query's mask.
+struct Mirroring {
+  // Queries go one and a few at a time, which is how many are sifted together; where no block has a
+  // sketch all is left to the CPU.
+  bool few = false;
+  // Vectors too, of some blocks all that are mirrored and of others a part.
+  bool full = false;
+};
 [[nodiscard]] std::unique_ptr<engine::Scanner> make_mirroring_scanner(
-    std::shared_ptr<engine::gpu::Gpu> gpu, std::unique_ptr<engine::Scanner> cpu, bool few = false);
+    std::shared_ptr<engine::gpu::Gpu> gpu, std::unique_ptr<engine::Scanner> cpu,
+    const Mirroring& how = {});
 
 }  // namespace vecserve::test::simt

@@ -17,8 +17,9 @@ namespace vecserve::test::simt {
 
 struct GpuCase {
   GpuCase(Metric metric, std::uint32_t dim, std::uint32_t row_count, std::uint32_t block_rows,
-          std::uint32_t query_count, std::uint64_t seed, bool decaying = false)
-      : rows(shape_of(metric, dim)) {
+          std::uint32_t query_count, std::uint64_t seed, bool decaying = false,
+          ScalarType type = ScalarType::f32)
+      : rows(shape_of(metric, dim, type)) {
     VectorSource source(rows.shape(), DataKind::normal, seed);
     const auto next_row = [&] {
       std::vector<std::byte> row = source.next_row();
@@ -44,8 +45,9 @@ struct GpuCase {
   // All blocks but the last get their sketch.
   void sketch() { planes = make_sketches(rows.shape(), blocks); }
 
-  static engine::RowShape shape_of(Metric metric, std::uint32_t dim) {
-    engine::RowShape shape = engine::RowShape::make(metric, ScalarType::f32, dim);
+  static engine::RowShape shape_of(Metric metric, std::uint32_t dim,
+                                   ScalarType type = ScalarType::f32) {
+    engine::RowShape shape = engine::RowShape::make(metric, type, dim);
     shape.coarse = true;
     return shape;
   }

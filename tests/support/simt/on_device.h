@@ -68,7 +68,9 @@ struct OnDevice {
     mirror->find_all(serials, views);
     blocks.clear();
     for (std::size_t b = 0; b < views.size(); ++b) {
-      blocks.push_back({views[b].page, views[b].live, views[b].sketch, request.blocks[b].count});
+      const std::uint32_t vectors = views[b].full == nullptr ? 0 : views[b].full->covered();
+      blocks.push_back({views[b].page, views[b].live, views[b].sketch, request.blocks[b].count,
+                        views[b].full, vectors});
     }
     batch.blocks = blocks;
   }
@@ -82,6 +84,18 @@ struct OnDevice {
     }
     batch.axes = &axes;
     batch.sketches = sketches;
+  }
+  // From now on by the vectors of the first `count` rows of each block, too.
+  void sharpen(std::uint32_t count) {
+    for (const engine::ScanBlock& block : request.blocks) {
+      const std::uint32_t rows = std::min(count, block.count);
+      REQUIRE(mirror->cover_full(*block.block, rows, rows).value() == rows);
+    }
+    pin();
+    for (const engine::ScanQuery& query : request.queries) {
+      fulls.push_back(engine::gpu::make_full_bound(request.shape, query.norm));
+    }
+    batch.fulls = fulls;
   }
   Status run() {
     const Status started = scan.start(batch, *lane);
@@ -114,6 +128,7 @@ struct OnDevice {
   std::vector<std::uint32_t> wants;
   std::vector<std::uint32_t> queries;
   std::vector<engine::SketchQuery> sketches;
+  std::vector<engine::ScoreBound> fulls;
   engine::gpu::DeviceBatch batch;
 };
 

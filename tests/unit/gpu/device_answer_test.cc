@@ -22,7 +22,8 @@ using namespace vecserve::engine;
 using namespace vecserve::engine::gpu;
 using namespace vecserve::test::simt;
 
-constexpr std::uint32_t kMirrored = 100;  // rows of the first block
+constexpr std::uint32_t kMirrored = 100;                        // rows of the first block
+constexpr float kFar = std::numeric_limits<float>::infinity();  // nothing was left out
 
 // Two blocks, of which a part of the first is mirrored; the third query of the request, which may
 // have all rows, and the first, which may not have row 1 of the first block, nor the second block.
@@ -102,7 +103,7 @@ TEST_CASE("device answer: what a device could not have found is refused") {
   const PackedSurvivor right = asked.honest(1, 3);
   REQUIRE(asked.accepts(right));
   QueryCandidates candidates;
-  asked.answer.finish(asked.batch, 1, candidates);
+  asked.answer.finish(asked.batch, 1, kFar, candidates);
   REQUIRE(candidates.list.size() == 1);
   CHECK(candidates.list[0].position == 3);
   const auto refuses = [&](auto member, auto value) {
@@ -150,7 +151,7 @@ TEST_CASE("device answer: rows that floats cannot bound have a score, which is c
   PackedSurvivor survivor = asked.honest(1, 3);
   REQUIRE(asked.accepts(survivor));
   QueryCandidates candidates;
-  asked.answer.finish(asked.batch, 1, candidates);
+  asked.answer.finish(asked.batch, 1, kFar, candidates);
   CHECK(candidates.list.size() == 1);
   for (const float wrong : {survivor.score + 1.0f, std::numeric_limits<float>::infinity(),
                             std::numeric_limits<float>::quiet_NaN()}) {
@@ -193,7 +194,7 @@ TEST_CASE(
     for (std::uint32_t query = 0; query < 2; ++query) {
       const std::uint32_t q = asked.queries[query];
       QueryCandidates candidates;
-      asked.answer.finish(asked.batch, query, candidates);
+      asked.answer.finish(asked.batch, query, kFar, candidates);
       std::set<std::uint32_t> kept;
       for (const Candidate& candidate : candidates.list) {
         kept.insert(candidate.position);
@@ -232,7 +233,7 @@ TEST_CASE("device answer: what is beyond the query's limit is no candidate") {
   for (std::uint32_t row = 2; row < kMirrored; ++row) survivors.push_back(asked.honest(1, row));
   REQUIRE(asked.answer.take(asked.batch, survivors, 1));
   QueryCandidates candidates;
-  asked.answer.finish(asked.batch, 1, candidates);
+  asked.answer.finish(asked.batch, 1, kFar, candidates);
   std::set<std::uint32_t> kept;
   for (const Candidate& candidate : candidates.list) kept.insert(candidate.position);
   std::size_t near = 0;
@@ -279,7 +280,7 @@ TEST_CASE("device answer: of rows of bits the score is the distance itself") {
     PackedSurvivor survivor = {0, 0, row, static_cast<float>(distance)};
     REQUIRE(answer.take(batch, std::span(&survivor, 1), 1));
     QueryCandidates candidates;
-    answer.finish(batch, 0, candidates);
+    answer.finish(batch, 0, kFar, candidates);
     REQUIRE(candidates.list.size() == 1);
     survivor.score += 1.0f;
     CHECK_FALSE(answer.take(batch, std::span(&survivor, 1), 1));

@@ -59,9 +59,9 @@ TEST_CASE("device lane: all that it was given is given back, and its stream is o
     CHECK(ledger.pinned == 2);
     CHECK(ledger.device == 4);
     CHECK(ledger.events == 1);
-    CHECK(ledger.graphs == 10);
+    CHECK(ledger.graphs == 18);
     lane->give_up_graph(form_of({Kernel::scan_one, Kernel::refine, Kernel::pack}));
-    CHECK(ledger.graphs == 9);
+    CHECK(ledger.graphs == 17);
   }
   CHECK(ledger.all() == 0);
 }
@@ -94,6 +94,15 @@ TEST_CASE("device lane: there is a graph for every kernel, for few rows and for 
   CHECK(lane->graph_for(sifted(Kernel::scan_one, Kernel::sift_one)) != nullptr);
   CHECK(lane->graph_for(sifted(Kernel::scan_few, Kernel::sift_few)) != nullptr);
   CHECK(lane->graph_for(sifted(Kernel::scan_bits, Kernel::sift_few)) == nullptr);
+  // The same where vectors are read, which bits have not.
+  for (const Kernel scan :
+       {Kernel::scan_one, Kernel::scan_few, Kernel::scan_groups, Kernel::scan_bits}) {
+    const auto one = form_of({scan, Kernel::refine, Kernel::sharpen, Kernel::refine, Kernel::pack});
+    const auto two = form_of({scan, Kernel::refine, scan, Kernel::refine, Kernel::sharpen,
+                              Kernel::refine, Kernel::pack});
+    CHECK((lane->graph_for(one) != nullptr) == (scan != Kernel::scan_bits));
+    CHECK((lane->graph_for(two) != nullptr) == (scan != Kernel::scan_bits));
+  }
   CHECK(lane->graph_for(form_of({Kernel::pack})) == nullptr);
   lane->give_up_graph(sifted(Kernel::scan_one, Kernel::sift_one));
   CHECK(lane->graph_for(sifted(Kernel::scan_one, Kernel::sift_one)) == nullptr);
@@ -118,15 +127,15 @@ TEST_CASE("device lane: graphs of the kernel of sm_90a are made where there is o
 
 TEST_CASE("device lane: a graph that cannot be made is missing, and the lane is there") {
   std::uint64_t calls = 0;
-  // Eight calls make the lane; of the ten graphs the first and the third fail.
+  // Eight calls make the lane; of its 18 graphs the first and the fifth fail.
   const auto device = std::make_shared<Device>(make_emulated_driver(), [&](std::uint64_t) {
     const std::uint64_t call = calls++;
     return call == 8 ? DriverCode::out_of_memory
-                     : (call == 10 ? DriverCode::failed : DriverCode::ok);
+                     : (call == 12 ? DriverCode::failed : DriverCode::ok);
   });
   const auto lane = DeviceLane::make(device, small_gpu().tuning);
   REQUIRE(lane.ok());
-  CHECK(calls == 18);
+  CHECK(calls == 26);
   const auto short_form = [](Kernel scan) { return form_of({scan, Kernel::refine, Kernel::pack}); };
   CHECK((*lane)->graph_for(short_form(Kernel::scan_one)) == nullptr);
   CHECK((*lane)->graph_for(short_form(Kernel::scan_few)) == nullptr);

@@ -28,7 +28,8 @@ std::unique_ptr<Scanner> cpu_scanner() {
   return make_coarse_scanner(*choose_kernels("generic").value(), pool());
 }
 
-void mirror_all(Gpu& gpu, const GpuCase& data) {
+// `vectors`: of the first rows of each block so many come over, too.
+void mirror_all(Gpu& gpu, const GpuCase& data, std::uint32_t vectors = 0) {
   std::vector<Mirror::Live> live;
   for (std::size_t b = 0; b < data.blocks.size(); ++b) {
     const ScanBlock& block = data.blocks[b];
@@ -37,12 +38,14 @@ void mirror_all(Gpu& gpu, const GpuCase& data) {
     static_cast<void>(gpu.mirror().cover_sketch(block.block->serial(), sketch));
     const LiveWords words(std::shared_ptr<const void>(), data.masks[0].words[b]);
     live.push_back({block.block->serial(), words, (block.count + 63) / 64});
+    const std::uint32_t there = std::min(vectors, block.count);
+    if (there != 0) static_cast<void>(gpu.mirror().cover_full(*block.block, there, there));
   }
   static_cast<void>(gpu.mirror().cover_live(live));
 }
 
-// Launches as graphs, or step by step.
-void try_each_call(const GpuCase& data, bool graphs) {
+// Launches as graphs, or step by step; where survivors' vectors are, or not.
+void try_each_call(const GpuCase& data, bool graphs, bool full) {
   for (const DriverCode code : {DriverCode::failed, DriverCode::lost, DriverCode::out_of_memory}) {
     bool reached = true;
     int from_device = 0;
@@ -57,7 +60,7 @@ void try_each_call(const GpuCase& data, bool graphs) {
       };
       const auto gpu = Gpu::open(make_emulated_driver(), options);
       if (!gpu.ok()) continue;
-      mirror_all(**gpu, data);
+      mirror_all(**gpu, data, full ? 150 : 0);
       const auto scanner = make_gpu_scanner(*gpu, cpu_scanner());
       ScanResult result;
       // Twice: the second time after the failure of the first.
@@ -86,7 +89,9 @@ TEST_CASE("gpu scanner: whichever call fails, in whatever way, the answer is rig
   for (GpuCase* const data : {&many, &few}) {
     for (auto& words : data->bits) words[1] &= 0x0ff0ff0ff0ff0ff0u;
     data->masks = {test::make_mask(data->bits)};
-    for (const bool graphs : {true, false}) try_each_call(*data, graphs);
+    for (const bool graphs : {true, false}) {
+      for (const bool full : {false, true}) try_each_call(*data, graphs, full);
+    }
   }
 }
 
@@ -285,6 +290,72 @@ TEST_CASE("gpu scanner: bits that a device miscounts are found out") {
   for (const ScanBlock& block : data.blocks) scanner->mirror(*block.block);
   const auto page = gpu->mirror().find(data.blocks[1].block->serial());
   for (std::uint32_t r = 0; r < 450; ++r) page->codes()[r * 16 + 5] ^= 0x10;
+  ScanResult result;
+  REQUIRE(scanner->scan(data.request(), result).ok());
+  CHECK(data.wrong(result) == "");
+  CHECK(gpu->health().find("make no sense") != std::string::npos);
+}
+
+TEST_CASE("gpu scanner: where vectors are on the device few candidates are left for the CPU") {
+  for (const Metric metric : {Metric::l2, Metric::dot, Metric::cosine}) {
+    GpuCase data(metric, 100, 1'500, 700, 8, 9);
+    GpuOptions options = small_gpu();
+    std::uint64_t without = 0;
+    for (const std::uint32_t vectors : {0u, 400u, 700u}) {
+      for (const bool allowed : {true, false}) {
+        CAPTURE(to_string(metric), vectors, allowed);
+        options.tuning.full = allowed;
+        const auto gpu = open_emulated_gpu(options);
+        mirror_all(*gpu, data, vectors);
+        const auto scanner = make_gpu_scanner(gpu, cpu_scanner());
+        ScanResult result;
+        REQUIRE(scanner->scan(data.request(), result).ok());
+        CHECK(gpu->device().failure() == "");
+        CHECK(result.backend.empty());
+        std::uint64_t left = 0;
+        for (const QueryCandidates& found : result.queries) left += found.list.size();
+        CHECK(data.wrong(result) == "");
+        CHECK(result.counts.coarse == 8 * 1'500);
+        if (vectors == 0) without = left;
+        CHECK((result.counts.full != 0) == (vectors != 0 && allowed));
+        if (!allowed) CHECK(left == without);
+        if (vectors == 700 && allowed) CHECK(left == 8 * 5);  // k each: nothing ties
+      }
+    }
+    CHECK(without > 8 * 5);
+  }
+}
+
+TEST_CASE("gpu scanner: a lane without room for the queries' floats goes by the codes") {
+  GpuCase data(Metric::l2, 600, 300, 0, 6, 9);
+  for (const std::size_t bytes : {std::size_t{5'000}, std::size_t{40'000}}) {
+    GpuOptions options = small_gpu();
+    options.tuning.input_bytes = bytes;
+    const auto gpu = open_emulated_gpu(options);
+    mirror_all(*gpu, data, 300);
+    const auto scanner = make_gpu_scanner(gpu, cpu_scanner());
+    ScanResult result;
+    REQUIRE(scanner->scan(data.request(), result).ok());
+    CHECK(result.backend.empty());
+    CHECK(result.counts.coarse == 6 * 300);
+    CHECK((result.counts.full != 0) == (bytes == 40'000));
+    CHECK(data.wrong(result) == "");
+  }
+}
+
+TEST_CASE("gpu scanner: vectors that a device has wrong are found out") {
+  const GpuCase data(Metric::cosine, 32, 400, 0, 2, 8);
+  GpuOptions options = small_gpu();
+  options.tuning.recheck_every = 1;
+  const auto gpu = open_emulated_gpu(options);
+  mirror_all(*gpu, data, 400);
+  const std::uint64_t serial = data.blocks[0].block->serial();
+  std::vector<MirrorView> views;
+  gpu->mirror().find_all(std::span(&serial, 1), views);
+  for (std::uint32_t r = 0; r < 400; ++r) {
+    reinterpret_cast<float*>(views[0].full->vectors())[std::size_t{r} * 32 + 3] += 0.01f;
+  }
+  const auto scanner = make_gpu_scanner(gpu, cpu_scanner());
   ScanResult result;
   REQUIRE(scanner->scan(data.request(), result).ok());
   CHECK(data.wrong(result) == "");
