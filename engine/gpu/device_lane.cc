@@ -54,8 +54,7 @@ void DeviceLane::make_graph(Kernel first, std::optional<Kernel> rest) {
 }
 
 void DeviceLane::make_graph(Kernel first, std::optional<Kernel> rest, bool sharpened) {
-  ScanArguments arguments{};
-  arguments.stride = 64;
+  const ScanArguments arguments{};
   Steps steps;
   steps.fill(keys, 0xff, sizeof(std::uint32_t));
   steps.launch(first, arguments, 1);
@@ -71,9 +70,9 @@ void DeviceLane::make_graph(Kernel first, std::optional<Kernel> rest, bool sharp
   steps.launch(Kernel::pack, arguments, 1);
   steps.copy_out(output_host, input, sizeof(QueryState));
   steps.copy_out(output_host + states_bytes, packed, sizeof(PackedSurvivor));
-  graphs_.reserve(graphs_.size() + 1);  // so that what is made is kept
+  graphs_.push_back({steps.form(), nullptr});  // first, so that what is made is kept
   const Result<Driver::Graph> graph = device_->make_graph(steps);
-  if (graph.ok()) graphs_.push_back({steps.form(), *graph});
+  if (graph.ok()) graphs_.back().graph = *graph;
 }
 
 void DeviceLane::make_graphs() {

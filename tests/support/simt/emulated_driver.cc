@@ -117,6 +117,7 @@ class EmulatedDriver final : public Driver {
     *address = memory_.allocate(bytes);
     if (*address == nullptr) return say(DriverCode::out_of_memory, "no memory");
     ++ledger_.device;
+    ledger_.device_bytes += bytes;
     return DriverCode::ok;
   }
   DriverCode release(void* address) override {
@@ -132,6 +133,7 @@ class EmulatedDriver final : public Driver {
     const std::lock_guard lock(mutex_);
     pinned_[*address] = std::move(memory);
     ++ledger_.pinned;
+    ledger_.pinned_bytes += bytes;
     return DriverCode::ok;
   }
   DriverCode release_pinned(void* address) override {
@@ -218,6 +220,10 @@ class EmulatedDriver final : public Driver {
     return queue(stream, [=] { return run(shape, body_of(kernel, seen)); });
   }
   DriverCode make_graph(const engine::gpu::Steps& steps, Graph* graph) override {
+    for (const engine::gpu::Step& step : steps.all()) {
+      const std::string wrong = wrong_with(step);
+      if (!wrong.empty()) return say(DriverCode::failed, wrong);
+    }
     const std::lock_guard lock(mutex_);
     graphs_.push_back(std::make_unique<std::uint64_t>(steps.form()));
     *graph = graphs_.back().get();
@@ -253,6 +259,19 @@ class EmulatedDriver final : public Driver {
  private:
   std::atomic<int>& streams_of(Priority priority) {
     return priority == Priority::search ? ledger_.search_streams : ledger_.insert_streams;
+  }
+  // "" or why no graph can be made of it: CUDA looks at addresses and extents when a node is added.
+  [[nodiscard]] static std::string wrong_with(const engine::gpu::Step& step) {
+    using Kind = engine::gpu::Step::Kind;
+    if (step.kind == Kind::launch) {
+      const bool runs =
+          step.blocks != 0 && engine::gpu::shared_bytes(step.kernel, step.arguments) <=
+                                  engine::gpu::kWarpgroupSharedMax;
+      return runs ? "" : "a node that cannot be launched";
+    }
+    if (step.bytes == 0) return "a node that does nothing";
+    const void* const on_device = step.kind == Kind::fill ? step.to : step.from;
+    return DeviceMemory::locate(on_device, step.bytes);
   }
   static DriverCode say(DriverCode code, const std::string& what) {
     last_text = what;

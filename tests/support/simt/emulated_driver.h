@@ -25,6 +25,9 @@ struct DriverLedger {
   std::atomic<int> insert_streams{0};
   std::atomic<int> events{0};
   std::atomic<int> graphs{0};
+  // Ever asked for.
+  std::atomic<std::size_t> pinned_bytes{0};
+  std::atomic<std::size_t> device_bytes{0};
 
   [[nodiscard]] int all() const {
     return pinned + device + search_streams + insert_streams + events + graphs;

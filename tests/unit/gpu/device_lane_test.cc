@@ -66,6 +66,31 @@ TEST_CASE("device lane: all that it was given is given back, and its stream is o
   CHECK(ledger.all() == 0);
 }
 
+TEST_CASE("device lane: it asks for the memory that its tuning says, to the byte") {
+  DriverLedger ledger;
+  EmulatedOptions options;
+  options.ledger = &ledger;
+  const auto device = std::make_shared<Device>(make_emulated_driver(options));
+  DeviceTuning tuning = small_gpu().tuning;
+  tuning.survivors = 3 * 4'096;
+  tuning.packed = 777;
+  const auto lane = DeviceLane::make(device, tuning).value();
+  const std::size_t packed = 777 * sizeof(PackedSurvivor);
+  CHECK(ledger.pinned_bytes == tuning.input_bytes + lane->states_bytes + packed);
+  CHECK(ledger.device_bytes ==
+        tuning.input_bytes + packed +
+            std::size_t{3} * 4'096 * (sizeof(std::uint32_t) + sizeof(DeviceSurvivor)));
+}
+
+TEST_CASE("device lane: what is still in its stream is done before its memory goes") {
+  const auto device = std::make_shared<Device>(make_emulated_driver());
+  auto lane = DeviceLane::make(device, small_gpu().tuning).value();
+  REQUIRE(device->fill(lane->input, 1, 1'000, lane->stream).ok());
+  REQUIRE(device->copy_out(lane->output_host, lane->input, 16, lane->stream).ok());
+  lane.reset();
+  CHECK(device->failure() == "");
+}
+
 TEST_CASE("device lane: its output has room for the states of all queries and for the totals") {
   const auto device = std::make_shared<Device>(make_emulated_driver());
   DeviceTuning tuning = small_gpu().tuning;
