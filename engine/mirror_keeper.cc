@@ -9,6 +9,9 @@ namespace vecserve::engine {
 
 namespace {
 
+// Of all collections: so that rows which come in the meantime do not wait for long.
+constexpr std::size_t kVectorBytesPerPass = std::size_t{8} << 20;
+
 // A collection as a pass finds it.
 struct Seen {
   CollectionCore* core = nullptr;
@@ -37,6 +40,21 @@ void cover_rows(gpu::Mirror& mirror, const Seen& seen, std::vector<gpu::Mirror::
   seen.core->mirrored.end_pass(whole);
 }
 
+// Vectors of all collections, in the room that is left.
+void cover_vectors(gpu::Mirror& mirror, const std::vector<Seen>& all) {
+  std::size_t left = kVectorBytesPerPass;
+  for (const Seen& seen : all) {
+    const std::size_t width = gpu::Mirror::full_row_bytes(seen.core->shape);
+    for (std::size_t b = 0; b < seen.rows->block_count(); ++b) {
+      const BlockView& view = seen.rows->view(b);
+      const auto most = static_cast<std::uint32_t>(left / width);
+      if (most == 0) return;
+      const Result<std::uint32_t> sent = mirror.cover_full(*view.block, view.count, most);
+      if (sent.ok()) left -= *sent * width;
+    }
+  }
+}
+
 }  // namespace
 
 void keep_mirror(gpu::Mirror& mirror, const std::vector<std::shared_ptr<CollectionCore>>& cores) {
@@ -58,6 +76,7 @@ void keep_mirror(gpu::Mirror& mirror, const std::vector<std::shared_ptr<Collecti
   std::vector<gpu::Mirror::Live> live;
   for (const Seen& seen : all) cover_rows(mirror, seen, live);
   static_cast<void>(mirror.cover_live(live));
+  cover_vectors(mirror, all);
 }
 
 // What fails here is brought over by the keeper once the block is published.

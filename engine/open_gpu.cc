@@ -10,8 +10,9 @@
 namespace vecserve::engine {
 
 std::string OpenedGpu::state() const {
-  return device != nullptr ? device->health()
-                           : "none: " + (why_not.empty() ? "not asked for" : why_not);
+  if (device == nullptr) return "none: " + (why_not.empty() ? "not asked for" : why_not);
+  if (!device->device().alive()) return device->health();
+  return device->health() + ", mirror: " + to_string(device->mirror().report());
 }
 
 OpenedGpu open_gpu(const DatabaseOptions& options, std::shared_ptr<gpu::Gpu> given) {

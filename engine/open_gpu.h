@@ -17,7 +17,7 @@ struct OpenedGpu {
   std::shared_ptr<gpu::Gpu> device;  // null: none
   std::string why_not;
 
-  // The device and how it is, or why there is none.
+  // The device, how it is and what it has of the rows, or why there is none.
   [[nodiscard]] std::string state() const;
 };
 

@@ -53,7 +53,7 @@ struct DatabaseStats {
   std::uint64_t disk_bytes = 0;
   std::string kernels;  // the kernel table in use
   std::uint32_t threads = 0;
-  std::string gpu;  // the device in use, or why there is none, or what it died of
+  std::string gpu;  // the device in use and what it has, or why there is none, or what it died of
 };
 
 // Movable; closes itself when destroyed. Collection handles and cursors may outlive it.

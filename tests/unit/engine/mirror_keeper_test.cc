@@ -47,6 +47,12 @@ Collection make(Database& database, std::uint32_t dim = kDim) {
   return database.create_collection("rows", options).value();
 }
 
+DatabaseOptions with_planes() {
+  DatabaseOptions options = Engine::quiet();
+  options.planes = Planes::coarse;
+  return options;
+}
+
 // Until the mirror has so many rows.
 void wait_for_rows(gpu::Gpu& gpu, std::uint64_t rows) {
   while (gpu.mirror().report().rows != rows && gpu.device().alive()) std::this_thread::yield();
@@ -90,6 +96,7 @@ struct Pair {
       CHECK(found->neighbors[i].distance == truth->neighbors[i].distance);
     }
     sketches_read = found->reads.sketch;
+    vectors_read = found->reads.full;
     return std::string(found->backend);
   }
 
@@ -102,12 +109,13 @@ struct Pair {
   Dice dice{3};
   std::uint64_t next = 0;
   std::uint64_t sketches_read = 0;  // by the last search
+  std::uint64_t vectors_read = 0;
 };
 
 TEST_CASE("mirror keeper: a database with a GPU answers as one without, and says who did",
           "[engine]") {
   Pair pair(simt::open_emulated_gpu());
-  CHECK(pair.with.stats().gpu == "emulated GPU (emulated, mma)");
+  CHECK(pair.with.stats().gpu.starts_with("emulated GPU (emulated, mma), mirror: 0 rows"));
   CHECK(pair.without.stats().gpu.starts_with("none: "));
   CHECK(pair.fast.stats()->backend == "gpu/emulated");
   for (const std::uint64_t count : {300u, 5u, 400u}) {
@@ -170,6 +178,48 @@ TEST_CASE("mirror keeper: sketches and live bits of blocks come over, and search
   CHECK(pair.search() == "gpu/emulated");
   CHECK(pair.gpu->mirror().report().rows == 400);  // nothing came over again
   CHECK(pair.gpu->device().failure() == "");
+}
+
+TEST_CASE("mirror keeper: vectors come over after their rows, are read, and stats count them",
+          "[engine]") {
+  Pair pair(simt::open_emulated_gpu());
+  for (const std::uint64_t count : {400u, 7u, 100u}) {
+    pair.add(count);
+    while (pair.gpu->mirror().report().full_rows != pair.next && pair.gpu->device().alive()) {
+      std::this_thread::yield();
+    }
+    CHECK(pair.search() == "gpu/emulated");
+    // By the device, and of those k and a few more once again by the CPU.
+    CHECK(pair.vectors_read >= 2 * 7);
+    const std::string state = pair.with.stats().gpu;
+    CAPTURE(state);
+    CHECK(state.find(std::to_string(pair.next) + " with their vectors, ") != std::string::npos);
+  }
+  CHECK(pair.gpu->device().failure() == "");
+}
+
+TEST_CASE("mirror keeper: a pass brings over few vectors, and the next ones the others",
+          "[engine]") {
+  constexpr std::uint32_t kLong = 4'096;
+  constexpr std::uint64_t kRows = 600;  // 9.4 MiB
+  Engine engine(with_planes());
+  CollectionOptions options;
+  options.dim = kLong;
+  const CorePtr core = engine.create("rows", options);
+  std::vector<float> vector(kLong);
+  for (std::uint64_t id = 0; id < kRows; ++id) {
+    vector[id] = 1.0f;
+    REQUIRE(upsert(core, {OwnedRow{id, vector}}).ok());
+  }
+  const auto device = std::make_shared<gpu::Device>(simt::make_emulated_driver());
+  const auto mirror =
+      gpu::Mirror::make(device, std::size_t{64} << 20, std::size_t{1} << 20).value();
+  const std::uint64_t of_a_pass = (std::size_t{8} << 20) / (kLong * sizeof(float));
+  for (const std::uint64_t rows : {of_a_pass, kRows, kRows}) {
+    keep_mirror(*mirror, {core});
+    CHECK(mirror->report().rows == kRows);
+    CHECK(mirror->report().full_rows == rows);
+  }
 }
 
 TEST_CASE("mirror keeper: rows of bits are searched on the device", "[engine]") {
@@ -241,12 +291,6 @@ class Gate {
   std::condition_variable changed_;
   bool open_ = true;
 };
-
-DatabaseOptions with_planes() {
-  DatabaseOptions options = Engine::quiet();
-  options.planes = Planes::coarse;
-  return options;
-}
 
 // The nearest row to (id, 0), and who found it.
 std::pair<RowId, std::string> nearest_to(const CorePtr& core, std::uint64_t id) {

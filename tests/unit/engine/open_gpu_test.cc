@@ -20,7 +20,11 @@ TEST_CASE("open gpu: without a device there is a reason, with one its name", "[e
   CHECK_FALSE(here.state().empty());
   const OpenedGpu given = open_gpu(DatabaseOptions(), test::simt::open_emulated_gpu());
   REQUIRE(given.device != nullptr);
-  CHECK(given.state() == "emulated GPU (emulated, mma)");
+  CHECK(given.state() ==
+        "emulated GPU (emulated, mma), mirror: 0 rows in 0 blocks, 0 with their vectors, "
+        "0 of 16 MiB");
+  given.device->device().condemn("a test");
+  CHECK(given.state() == "emulated GPU (emulated, mma), out of use: a test");
   CHECK(OpenedGpu().state() == "none: not asked for");
 }
 
