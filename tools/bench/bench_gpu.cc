@@ -8,6 +8,9 @@
 //                kernel, which multiplies more than a few queries
 //   groups       the same for 64 queries and more, with k = 10, where it is asked for by name: for
 //                one kernel against the other, see --group-kernel
+//   vectors      the same for k = 10 and 100, where it is asked for by name: with the vectors on
+//   the
+//                device against without, see --no-full; vectors, the rows of which they are there
 //   filter       a filter that keeps one row in a hundred against none, in turns
 //   delete       bits_us and mirror_us of so many deletes; the median of searches whose live bits
 //   go
@@ -46,11 +49,13 @@ struct Flags {
   std::uint32_t insert_rows = 1'000'000;
   double loopback_s = 20.0;
   bool no_graphs = false;
+  bool no_full = false;
   std::string group_kernel = "choose";
 
-  bool wants(const char* name) const {
-    return only.empty() || std::find(only.begin(), only.end(), name) != only.end();
+  bool names(const char* name) const {
+    return std::find(only.begin(), only.end(), name) != only.end();
   }
+  bool wants(const char* name) const { return only.empty() || names(name); }
 };
 
 void parse(int argc, char** argv, Flags& flags) {
@@ -65,6 +70,7 @@ void parse(int argc, char** argv, Flags& flags) {
   app.add_option("--tail-scans", flags.tail_scans, "the same for the tail of one query");
   app.add_option("--seconds", flags.seconds, "of searching beside inserts, and before");
   app.add_flag("--no-graphs", flags.no_graphs, "launch step by step, to see what graphs save");
+  app.add_flag("--no-full", flags.no_full, "no vectors on the device, to see what they save");
   app.add_option("--group-kernel", flags.group_kernel,
                  "for many queries; 77 when it is asked for by name and is not there")
       ->check(CLI::IsMember({"choose", "mma", "wgmma"}));
@@ -95,6 +101,10 @@ void mirror(gpu::Gpu& gpu, const GpuRows& rows) {
     const Status sketched = gpu.mirror().cover_sketch(block.block->serial(), rows.sketch(b));
     require(sketched.ok(), sketched.to_string());
   }
+  if (!gpu.tuning().full) return;
+  for (const ScanBlock& block : rows.blocks()) {  // as many as there is room for
+    static_cast<void>(gpu.mirror().cover_full(*block.block, block.count, block.count));
+  }
 }
 
 void run(int argc, char** argv) {
@@ -115,6 +125,7 @@ void run(int argc, char** argv) {
   gpu::GpuOptions options;
   options.tuning.always = true;
   options.tuning.graphs = !flags.no_graphs;
+  options.tuning.full = !flags.no_full;
   options.tuning.group = gpu::group_kernel_of(flags.group_kernel);
   const auto made = gpu::Gpu::open(std::move(opened.driver), options);
   if (!made.ok() && options.tuning.group == gpu::GroupKernel::wgmma) {
@@ -148,11 +159,12 @@ void run(int argc, char** argv) {
                   tail ? flags.tail_scans : std::max(flags.scans / batch, 20u));
     }
   }
-  if (std::find(flags.only.begin(), flags.only.end(), "groups") != flags.only.end()) {
-    for (const std::uint32_t batch : {64u, 1'024u, 4'096u}) {
-      if (flags.common.smoke && batch > 64) continue;
-      bench_exact(bench, "groups", batch, 10, std::max(flags.scans / batch, 20u));
-    }
+  for (const std::uint32_t batch : {1u, 64u, 1'024u, 4'096u}) {
+    if (flags.common.smoke && batch > 64) continue;
+    const std::uint32_t scans = std::max(flags.scans / batch, 20u);
+    if (flags.names("groups") && batch > 1) bench_exact(bench, "groups", batch, 10, scans);
+    if (!flags.names("vectors")) continue;
+    for (const std::uint32_t k : {10u, 100u}) bench_exact(bench, "vectors", batch, k, scans);
   }
   if (flags.wants("filter")) bench_filter(bench);
   if (flags.wants("delete")) bench_delete(bench);

@@ -108,6 +108,19 @@ time_kernels() {
   done
 }
 
+# With the vectors on the device and without, in turns.
+time_vectors() {
+  local turn without lines=$out/bench_gpu.jsonl smoke=()
+  [ "${VECSERVE_GPU_QUICK:-0}" != 1 ] || smoke=(--smoke)
+  for turn in 1 2; do
+    for without in '' --no-full; do
+      say "1000000 x 768, vectors${without:+ not} on the device, turn $turn"
+      build-gpu/bin/bench_gpu --rows 1000000 --dim 768 "${smoke[@]}" --only vectors \
+        ${without:+"$without"} --json - >>"$lines"
+    done
+  done
+}
+
 # Random unit vectors, the worst case, then a decaying spectrum.
 stage_time() {
   local rows dim data cases lines=$out/bench_gpu.jsonl
@@ -128,6 +141,7 @@ stage_time() {
 10000000 128 unit exact,filter
 SHAPES
   time_kernels
+  time_vectors
   wc -l "$lines" >&2
 }
 

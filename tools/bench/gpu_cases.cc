@@ -69,7 +69,8 @@ nlohmann::ordered_json line(const GpuBench& bench, const char* name) {
           {"backend", bench.scanner.name()},
           {"data", bench.data},
           {"rows", bench.rows.count()},
-          {"dim", bench.rows.shape().dim}};
+          {"dim", bench.rows.shape().dim},
+          {"vectors", bench.gpu->mirror().report().full_rows}};
 }
 
 // Rows past those of the bench, in blocks of their own; one thread inserts, others read `count`.
@@ -106,6 +107,9 @@ class Growing {
       const Status covered =
           bench_.gpu->mirror().cover(*held_[b], static_cast<std::uint32_t>(there));
       require(covered.ok(), covered.to_string());
+      if (!bench_.gpu->tuning().full) continue;
+      const auto rows_there = static_cast<std::uint32_t>(there);
+      static_cast<void>(bench_.gpu->mirror().cover_full(*held_[b], rows_there, rows_there));
     }
   }
   // The bench's blocks and those that are here, and who is eligible in them: everybody.

@@ -140,6 +140,13 @@ def goals(exact, lines, bandwidth):
                   for kernel in ("mma", "wgmma")}
             yield (f"mma over wgmma, batch {batch}, x {dim}", ">= 1",
                    by["mma"] / by["wgmma"] if by["mma"] and by["wgmma"] else None)
+    for batch in (1, 64, 1_024, 4_096):
+        for k in (10, 100):
+            by = {there: least(c["p50_us"] for c in others("vectors") if
+                               (c["batch"], c["k"], c["vectors"] > 0) == (batch, k, there))
+                  for there in (False, True)}
+            yield (f"vectors on the device over not, batch {batch}, k {k}", "<= 1",
+                   by[True] / by[False] if by[True] and by[False] else None)
     yield ("search p99 beside 200,000 rows/s", "<= 1.2", most(c["ratio"] for c in others("insert")))
     yield ("rows/s really inserted beside", ">= 200000", least(c["rows_s"] for c in others("insert")))
     yield ("acknowledged rows not found", "0", most(c["missed"] for c in others("insert")))
