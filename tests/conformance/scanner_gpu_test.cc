@@ -1,15 +1,19 @@
 // The kernels on a real device, where there is one: answers of all metrics, for one query and many,
-// by sketches and without, with vectors of all types and without, compared with the oracle's, and
-// more than once, since a device schedules as it likes. Skipped without a device. What ends the use
-// of a device ends it in a process of its own, on the emulated device where there is no other. Test
-// thread only. Always holds: the emulator has run the same sources before.
+// by sketches and without, with vectors of all types and without, and beside a thread that writes,
+// compared with the oracle's; more than once, since a device schedules as it likes. Skipped without
+// a device. What ends the use of a device ends it in a process of its own, on the emulated device
+// where there is no other. The test thread, and one that writes. Always holds: the emulator has run
+// the same sources before.
 #include <spawn.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <catch2/catch.hpp>
+#include <mutex>
 #include <string>
+#include <thread>
 
 #include "engine/base/worker_pool.h"
 #include "engine/gpu/gpu.h"
@@ -173,6 +177,140 @@ void check_moves(gpu::Gpu& gpu, Scanner& scanner) {
   }
 }
 
+// Blocks that one thread fills, brings over, deletes from and takes from the device again, while
+// another searches what has been published.
+class MixedLoad {
+ public:
+  static constexpr std::uint32_t kBlocks = 4;
+  using Words = std::shared_ptr<std::vector<std::uint64_t>>;
+
+  MixedLoad(gpu::Gpu& gpu, std::uint32_t rows)
+      : gpu_(gpu), rows_(rows), source_(GpuCase::shape_of(Metric::l2, 64), DataKind::normal, 21) {
+    for (std::uint32_t b = 0; b < kBlocks; ++b) {
+      blocks_.push_back(std::make_unique<RowBlock>(GpuCase::shape_of(Metric::l2, 64)));
+      published_.push_back({0, std::make_shared<std::vector<std::uint64_t>>(rows / 64 + 1)});
+    }
+  }
+  // The writing thread: one block after another in turns, a few rows or deletes at a time.
+  void write(const std::atomic<bool>& stop) {
+    for (std::uint32_t turn = 0; !stop.load(std::memory_order_acquire); ++turn) {
+      const std::uint32_t b = turn % kBlocks;
+      Published next = published(b);
+      next.words = std::make_shared<std::vector<std::uint64_t>>(*next.words);
+      const std::uint32_t first = next.count;
+      for (; next.count < std::min(first + 5, rows_); ++next.count) {
+        const std::vector<std::byte> row = source_.next_row();
+        blocks_[b]->append(next.count, IdView(std::uint64_t{next.count}), row.data(), 0);
+        (*next.words)[next.count / 64] |= std::uint64_t{1} << next.count % 64;
+      }
+      change_bits(*next.words, next.count, turn);
+      {
+        const std::lock_guard lock(mutex_);
+        published_[b] = next;
+      }
+      bring_over(b, next, turn);
+    }
+  }
+  // The searching thread: "" or what is wrong with the answers to so many queries.
+  std::string search(Scanner& scanner, std::uint32_t queries, VectorSource& source) {
+    std::vector<ScanBlock> blocks;
+    std::vector<std::vector<std::uint64_t>> bits;
+    std::vector<Words> words;
+    for (std::uint32_t b = 0; b < kBlocks; ++b) {
+      const Published seen = published(b);
+      blocks.push_back({blocks_[b].get(), seen.count});
+      bits.push_back(*seen.words);
+      words.push_back(seen.words);
+    }
+    std::vector<ScanMask> masks = {make_mask(bits)};
+    // By their address, those that are mirrored.
+    for (std::uint32_t b = 0; b < kBlocks; ++b) {
+      if (masks[0].words[b] != nullptr) masks[0].words[b] = words[b]->data();
+    }
+    const RowShape& shape = blocks_[0]->shape();
+    std::vector<TestQuery> asked;
+    std::vector<ScanQuery> views;
+    for (std::uint32_t q = 0; q < queries; ++q) asked.emplace_back(shape, source.next_row());
+    for (const TestQuery& query : asked) {
+      views.push_back(query.view());
+      views.back().want = views.back().k = 5;
+    }
+    ScanRequest request;
+    request.shape = shape;
+    request.blocks = blocks;
+    request.masks = masks;
+    request.queries = views;
+    ScanResult result;
+    const Status scanned = scanner.scan(request, result);
+    if (!scanned.ok()) return scanned.to_string();
+    for (std::uint32_t q = 0; q < queries; ++q) {
+      const auto truth = oracle_rows(shape, blocks, masks[0], views[q].f32);
+      std::string text = contract_violation(views[q], result.queries[q], truth);
+      if (!text.empty()) return text;
+      std::vector<Scored> best;
+      if (!rescore(shape, blocks, views[q], 5, result.queries[q], best).certified) continue;
+      text = answer_difference(blocks, best, truth, 5);
+      if (!text.empty()) return text;
+    }
+    if (result.backend.empty()) ++served_;
+    return gpu_.device().failure();
+  }
+  // Searches that the device took part in.
+  [[nodiscard]] std::uint32_t served() const { return served_; }
+
+ private:
+  struct Published {
+    std::uint32_t count = 0;
+    Words words;
+  };
+  Published published(std::uint32_t b) {
+    const std::lock_guard lock(mutex_);
+    return published_[b];
+  }
+  // Mostly some die; sometimes all live again, so that there is always something to find.
+  static void change_bits(std::vector<std::uint64_t>& words, std::uint32_t count,
+                          std::uint32_t turn) {
+    if (turn % 3 == 0) words[turn / 3 % words.size()] &= ~(std::uint64_t{0x1111} << turn % 4);
+    if (turn % 61 != 0) return;
+    for (std::uint32_t r = 0; r < count; ++r) words[r / 64] |= std::uint64_t{1} << r % 64;
+  }
+  // As a keeper does; now and then the block goes, and comes back in its next turn.
+  void bring_over(std::uint32_t b, const Published& next, std::uint32_t turn) {
+    gpu::Mirror& mirror = gpu_.mirror();
+    const std::uint64_t serial = blocks_[b]->serial();
+    if (turn % 31 == 0) return mirror.forget(serial);
+    static_cast<void>(mirror.cover(*blocks_[b], next.count));
+    const gpu::LiveWords words(next.words, next.words->data());
+    const gpu::Mirror::Live live[] = {{serial, words, (next.count + 63) / 64}};
+    static_cast<void>(mirror.cover_live(live));
+    static_cast<void>(mirror.cover_full(*blocks_[b], next.count, 3));
+  }
+
+  gpu::Gpu& gpu_;
+  const std::uint32_t rows_;  // of each block, in the end
+  VectorSource source_;       // the writing thread's
+  std::vector<std::unique_ptr<RowBlock>> blocks_;
+  std::mutex mutex_;
+  std::vector<Published> published_;  // guarded by mutex_
+  std::uint32_t served_ = 0;          // the searching thread's
+};
+
+// So many searches beside that, by `scanner`.
+void check_mixed(gpu::Gpu& gpu, Scanner& scanner, std::uint32_t rows, std::uint32_t searches) {
+  MixedLoad load(gpu, rows);
+  VectorSource source(GpuCase::shape_of(Metric::l2, 64), DataKind::normal, 22);
+  std::atomic<bool> stop{false};
+  std::thread writer([&] { load.write(stop); });
+  std::string wrong;
+  for (std::uint32_t s = 0; load.served() < searches && wrong.empty(); ++s) {
+    wrong = load.search(scanner, s % 7 == 0 ? 70 : 1 + s % 5, source);
+  }
+  stop.store(true, std::memory_order_release);
+  writer.join();
+  CHECK(wrong == "");
+  gpu.mirror().keep_only({});
+}
+
 TEST_CASE("scanner gpu: a real device proposes what the oracle answers", "[scanner][gpu]") {
   WorkerPool pool(2);
   // As it is chosen, and by the kernel that every device has.
@@ -192,6 +330,7 @@ TEST_CASE("scanner gpu: a real device proposes what the oracle answers", "[scann
     check_replays(*gpu, *scanner);
     check_types(*gpu, *scanner, 3'000);
     check_moves(*gpu, *scanner);
+    check_mixed(*gpu, *scanner, 2'000, 20'000);  // a minute or a few
   }
 }
 
@@ -209,6 +348,7 @@ TEST_CASE("scanner gpu: the emulated device does, a little of it", "[scanner][gp
     check_replays(*gpu, *scanner);
     check_types(*gpu, *scanner, 300);
     check_moves(*gpu, *scanner);
+    check_mixed(*gpu, *scanner, 130, 40);
   }
 }
 
