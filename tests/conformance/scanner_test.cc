@@ -52,6 +52,18 @@ std::vector<std::unique_ptr<Scanner>> scanners_here() {
     on_gpu(gpu::GroupKernel::mma, {.few = true, .full = full});
   }
   on_gpu(gpu::GroupKernel::wgmma, {});
+  // And on a device, where there is one.
+  for (const bool full : {false, true}) {
+    gpu::OpenedDriver opened = gpu::open_cuda_driver();
+    if (opened.driver == nullptr) {
+      WARN("not run on a device: " << opened.why_not);
+      break;
+    }
+    scanners.push_back(simt::make_mirroring_scanner(
+        gpu::Gpu::open(std::move(opened.driver), simt::small_gpu()).value(),
+        make_coarse_scanner(*choose_kernels("").value(), pool()),
+        {.few = false, .full = full, .all = true}));
+  }
   return scanners;
 }
 

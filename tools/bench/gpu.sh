@@ -74,6 +74,9 @@ stage_check() {
   say "check"
   build-gpu/bin/unit_gpu >"$out/unit_gpu.log" || { tail -n 40 "$out/unit_gpu.log" && exit 1; }
   tail -n 2 "$out/unit_gpu.log"
+  build-gpu/bin/scanner_test >"$out/scanner_test.log" ||
+    { tail -n 40 "$out/scanner_test.log" && exit 1; }
+  tail -n 2 "$out/scanner_test.log"
   build-gpu/bin/scanner_gpu_test >"$out/scanner_gpu_test.log" ||
     { tail -n 40 "$out/scanner_gpu_test.log" && exit 1; }
   tail -n 2 "$out/scanner_gpu_test.log"

@@ -54,7 +54,8 @@ class MirroringScanner final : public engine::Scanner {
     const std::size_t rows =
         std::min(kRowsMax, kProductsMax / std::max<std::size_t>(request.queries.size(), 1));
     const std::size_t most =
-        std::max(rows / std::max<std::size_t>(request.blocks.size(), 1), kRowsLeast);
+        how_.all ? std::size_t{UINT32_MAX}
+                 : std::max(rows / std::max<std::size_t>(request.blocks.size(), 1), kRowsLeast);
     for (const engine::ScanBlock& block : request.blocks) {
       const bool last = &block == &request.blocks.back();
       const std::size_t count = last && request.blocks.size() > 1 ? block.count / 2 + 3 : most;

@@ -25,6 +25,8 @@ struct Mirroring {
   bool few = false;
   // Vectors too, of some blocks all that are mirrored and of others a part.
   bool full = false;
+  // No fewer rows than that: for a device that is not the emulator's.
+  bool all = false;
 };
 [[nodiscard]] std::unique_ptr<engine::Scanner> make_mirroring_scanner(
     std::shared_ptr<engine::gpu::Gpu> gpu, std::unique_ptr<engine::Scanner> cpu,
