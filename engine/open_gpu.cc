@@ -15,6 +15,14 @@ std::string OpenedGpu::state() const {
   return device->health() + ", mirror: " + to_string(device->mirror().report());
 }
 
+gpu::GpuOptions gpu_options_of(const DatabaseOptions& options, std::string_view wish) {
+  gpu::GpuOptions made;
+  made.budget_bytes = options.gpu_bytes;
+  made.tuning.recheck_every = options.gpu_recheck_every;
+  made.tuning.group = gpu::group_kernel_of(wish);
+  return made;
+}
+
 OpenedGpu open_gpu(const DatabaseOptions& options, std::shared_ptr<gpu::Gpu> given) {
   if (given != nullptr) return {std::move(given), {}};
   const char* const set = std::getenv("VECSERVE_GPU");
@@ -22,10 +30,7 @@ OpenedGpu open_gpu(const DatabaseOptions& options, std::shared_ptr<gpu::Gpu> giv
   if (wish == "off") return {nullptr, "VECSERVE_GPU=off"};
   gpu::OpenedDriver opened = gpu::open_cuda_driver();
   if (opened.driver == nullptr) return {nullptr, std::move(opened.why_not)};
-  gpu::GpuOptions gpu_options;
-  gpu_options.budget_bytes = options.gpu_bytes;
-  gpu_options.tuning.group = gpu::group_kernel_of(wish);
-  const auto device = gpu::Gpu::open(std::move(opened.driver), gpu_options);
+  const auto device = gpu::Gpu::open(std::move(opened.driver), gpu_options_of(options, wish));
   if (!device.ok()) return {nullptr, device.status().message()};
   return {*device, {}};
 }

@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "engine/gpu/gpu.h"
 #include "vecserve/options.h"
@@ -20,6 +21,9 @@ struct OpenedGpu {
   // The device, how it is and what it has of the rows, or why there is none.
   [[nodiscard]] std::string state() const;
 };
+
+// What a device is opened with; `wish`: what VECSERVE_GPU says.
+[[nodiscard]] gpu::GpuOptions gpu_options_of(const DatabaseOptions& options, std::string_view wish);
 
 // `given`: in place of what the machine has; null outside of tests.
 [[nodiscard]] OpenedGpu open_gpu(const DatabaseOptions& options, std::shared_ptr<gpu::Gpu> given);

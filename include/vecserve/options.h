@@ -81,6 +81,10 @@ struct VECSERVE_API DatabaseOptions {
   // leaves it alone altogether.
   std::size_t gpu_bytes = 0;
 
+  // Be suspicious of that GPU: compute again on the CPU what it says of each so many-th row that it
+  // finds. One that is wrong is not used any more. 0: none; 1: every one, which takes time.
+  std::uint32_t gpu_recheck_every = 0;
+
   // Memory, in bytes, in which the store gathers writes before it writes them out sorted. Larger
   // makes long imports a little faster and a restart after a crash slower.
   std::size_t write_buffer_bytes = std::size_t{16} << 20;

@@ -27,6 +27,7 @@ struct Numbers {
   std::size_t frame_mib = 64;
   std::size_t outbox_mib = 8;
   std::size_t memory_mib = 1'024;
+  std::size_t gpu_mib = 0;
 };
 
 std::chrono::milliseconds as_ms(double seconds) {
@@ -75,6 +76,14 @@ void add_serving(CLI::App& app, Settings& settings, Numbers& numbers) {
       ->capture_default_str()
       ->group(group);
   app.add_option("--threads", settings.database.threads, "threads that scan; 0: one per core")
+      ->capture_default_str()
+      ->group(group);
+  app.add_option("--gpu-mib", numbers.gpu_mib,
+                 "memory of a GPU for copies of rows, in MiB; 0: four fifths of what is free")
+      ->capture_default_str()
+      ->group(group);
+  app.add_option("--gpu-recheck", settings.database.gpu_recheck_every,
+                 "compute each so many-th row that a GPU finds again; 0: none")
       ->capture_default_str()
       ->group(group);
   app.add_option("--io-threads", settings.server.io_threads, "threads that read and write sockets")
@@ -164,6 +173,7 @@ void convert(const Numbers& numbers, Settings& settings) {
   server.connection_bytes_max = std::max(server.connection_bytes_max, 2 * server.frame_bytes_max);
   server.outbox_bytes_max = numbers.outbox_mib * kMib;
   server.total_bytes_max = numbers.memory_mib * kMib;
+  settings.database.gpu_bytes = numbers.gpu_mib * kMib;
   settings.serving.searches.target =
       std::chrono::nanoseconds(static_cast<std::int64_t>(numbers.target_ms * 1e6));
   if (server.checkpoint_folder.empty()) server.checkpoint_folder = settings.data + "-checkpoints";

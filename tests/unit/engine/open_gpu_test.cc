@@ -28,6 +28,18 @@ TEST_CASE("open gpu: without a device there is a reason, with one its name", "[e
   CHECK(OpenedGpu().state() == "none: not asked for");
 }
 
+TEST_CASE("open gpu: a device is opened with what the database was", "[engine]") {
+  DatabaseOptions options;
+  CHECK(gpu_options_of(options, "").budget_bytes == 0);
+  CHECK(gpu_options_of(options, "").tuning.recheck_every == 0);
+  CHECK(gpu_options_of(options, "").tuning.group == gpu::GroupKernel::choose);
+  options.gpu_bytes = 12'345;
+  options.gpu_recheck_every = 7;
+  CHECK(gpu_options_of(options, "wgmma").budget_bytes == 12'345);
+  CHECK(gpu_options_of(options, "wgmma").tuning.recheck_every == 7);
+  CHECK(gpu_options_of(options, "wgmma").tuning.group == gpu::GroupKernel::wgmma);
+}
+
 TEST_CASE("open gpu: VECSERVE_GPU=off leaves it alone, and any other value changes nothing",
           "[engine]") {
   const bool is_there = open_gpu(DatabaseOptions(), nullptr).device != nullptr;
