@@ -136,8 +136,7 @@ bool GpuScanner::pin_pages(const ScanRequest& request) {
       const bool sketched = view.sketch != nullptr && view.sketch->plane.get() == block.sketch &&
                             block.sketch->count() >= count;
       if (!sketched) view.sketch = nullptr;
-      const std::uint32_t full_count =
-          view.full == nullptr ? 0 : std::min(view.full->covered(), count);
+      const std::uint32_t full_count = view.full == nullptr ? 0 : view.full->covered();
       mirrored_[b] = {std::move(view.page),   std::move(view.live),
                       std::move(view.sketch), count,
                       std::move(view.full),   full_count};

@@ -222,6 +222,68 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("device answer: of rows whose vectors were read the sum is looked at, up and down") {
+  for (const Metric metric : {Metric::l2, Metric::dot, Metric::cosine}) {
+    CAPTURE(to_string(metric));
+    Asked asked(metric);
+    std::vector<ScoreBound> fulls;
+    for (const ScanQuery& query : asked.request.queries) {
+      fulls.push_back(make_full_bound(asked.request.shape, query.norm));
+    }
+    asked.batch.fulls = fulls;
+    asked.blocks[0].full_count = 50;
+    const RowBlock& block = *asked.data.blocks[0].block;
+    for (const std::uint32_t row : {3u, 49u, 50u}) {
+      PackedSurvivor survivor = asked.honest(1, row);
+      const bool sharpened = row < 50;
+      CHECK(is_sharpened(asked.batch, survivor) == sharpened);
+      if (!sharpened) {
+        CHECK(asked.accepts(survivor));  // by its codes
+        continue;
+      }
+      const auto* const q = asked.request.queries[asked.queries[1]].f32;
+      const auto* const x = reinterpret_cast<const float*>(block.vector(row));
+      double sum = 0.0;
+      for (std::size_t i = 0; i < 64; ++i) {
+        const double apart = double{q[i]} - double{x[i]};
+        sum += metric == Metric::l2 ? apart * apart : double{q[i]} * double{x[i]};
+      }
+      survivor.score = static_cast<float>(sum);
+      REQUIRE(asked.accepts(survivor));
+      QueryCandidates candidates;
+      asked.answer.finish(asked.batch, 1, kFar, candidates);
+      REQUIRE(candidates.list.size() == 1);
+      const double exact = reference_distance(asked.request.shape, q, block.vector(row));
+      CHECK(candidates.list[0].lower <= exact);
+      CHECK(candidates.list[0].lower >= exact - 1e-3);
+      for (const float wrong : {-0.05f, 0.05f}) {
+        survivor.score = static_cast<float>(sum) + wrong;
+        CHECK_FALSE(asked.accepts(survivor));
+        CHECK(asked.accepts(survivor, 0));  // nobody looked
+      }
+    }
+  }
+}
+
+TEST_CASE("device answer: what the device left out for a threshold of its own is outside") {
+  Asked asked(Metric::l2);
+  std::vector<PackedSurvivor> survivors;
+  for (std::uint32_t row = 2; row < 40; ++row) survivors.push_back(asked.honest(1, row));
+  REQUIRE(asked.answer.take(asked.batch, survivors, 1));
+  QueryCandidates all;
+  asked.answer.finish(asked.batch, 1, kFar, all);
+  std::vector<double> lowers;
+  for (const Candidate& candidate : all.list) lowers.push_back(candidate.lower);
+  std::sort(lowers.begin(), lowers.end());
+  const auto threshold = static_cast<float>(lowers[2]);
+  REQUIRE(asked.answer.take(asked.batch, survivors, 1));
+  QueryCandidates some;
+  asked.answer.finish(asked.batch, 1, threshold, some);
+  CHECK(some.list.size() == 3);
+  CHECK(some.floor == std::nextafter(double{threshold}, double{kFar}));
+  CHECK(all.floor > some.floor);
+}
+
 TEST_CASE("device answer: what is beyond the query's limit is no candidate") {
   Asked asked(Metric::l2);
   const auto truth = vecserve::test::oracle_rows(asked.request.shape, asked.data.blocks,

@@ -4,6 +4,7 @@
 #include "engine/gpu/device.h"
 
 #include <catch2/catch.hpp>
+#include <set>
 
 #include "tests/support/simt/emulated_driver.h"
 
@@ -122,6 +123,12 @@ TEST_CASE("device: the form of steps is their kinds and kernels, whatever the pa
   Steps copy;
   copy.copy_out(nullptr, nullptr, 1);
   CHECK(fill.form() != copy.form());
+  std::set<std::uint64_t> forms = {fill.form(), copy.form()};
+  for (unsigned kernel = 0; kernel <= static_cast<unsigned>(Kernel::pack); ++kernel) {
+    Steps one;
+    one.launch(static_cast<Kernel>(kernel), {}, 1);
+    CHECK(forms.insert(one.form()).second);
+  }
   CHECK(Steps().form() != fill.form());
 }
 

@@ -60,8 +60,8 @@ TEST_CASE("mirror full: vectors come over after their page, as many at a time as
     CAPTURE(to_string(metric));
     const GpuCase data(metric, 70, 900, 0, 0, 3);
     const RowBlock& block = *data.blocks[0].block;
-    const auto mirror =
-        Mirror::make(device(), std::size_t{16} << 20, std::size_t{32} << 10).value();
+    const auto shared = device();
+    const auto mirror = Mirror::make(shared, std::size_t{16} << 20, std::size_t{32} << 10).value();
     CHECK(mirror->cover_full(block, 900, 900).value() == 0);  // no page yet
     CHECK(mirror->report().used_bytes == 0);
     REQUIRE(mirror->cover(block, 500).ok());
@@ -83,6 +83,9 @@ TEST_CASE("mirror full: vectors come over after their page, as many at a time as
       CHECK(full->covered() == asked.covered);
       CHECK(difference(block, *full) == "");
     }
+    const std::uint64_t calls = shared->calls();
+    CHECK(mirror->cover_full(block, 900, 900).value() == 0);
+    CHECK(shared->calls() == calls);  // nothing to do costs nothing
     CHECK(mirror->report().full == 1);
     CHECK(mirror->report().full_rows == 900);
     CHECK(mirror->report().used_bytes == page_bytes(block.shape()) + full_bytes(block.shape()));
@@ -150,6 +153,25 @@ TEST_CASE("mirror full: pages, sketches and live bits take the room of vectors, 
     CHECK_FALSE(has_full(0));
     CHECK(mirror->report().evicted == evicted + 1);
   }
+}
+
+TEST_CASE("mirror full: as many blocks give up their vectors as make room in one piece") {
+  // A page as large as nine of them, and of ten one that is given up last between the others.
+  const GpuCase small(Metric::l2, 16, 10, 1, 0, 4);
+  const GpuCase large(Metric::l2, 4'096, 1, 0, 0, 4, false, ScalarType::i8);
+  const std::size_t full = full_bytes(small.rows.shape());
+  REQUIRE(page_bytes(large.rows.shape()) > 8 * full);
+  REQUIRE(page_bytes(large.rows.shape()) <= 9 * full);
+  const auto mirror =
+      Mirror::make(device(), 10 * (page_bytes(small.rows.shape()) + full), std::size_t{64} << 10)
+          .value();
+  for (const ScanBlock& block : small.blocks) REQUIRE(mirror->cover(*block.block, 1).ok());
+  for (const std::size_t b : {1u, 2u, 3u, 4u, 0u, 5u, 6u, 7u, 8u, 9u}) {
+    REQUIRE(mirror->cover_full(*small.blocks[b].block, 1, 1).value() == 1);
+  }
+  REQUIRE(mirror->cover(*large.blocks[0].block, 1).ok());
+  CHECK(mirror->report().blocks == 11);
+  CHECK(mirror->report().evicted >= 9);
 }
 
 TEST_CASE("mirror full: vectors that no search reads make room first") {
