@@ -1,10 +1,10 @@
 // Bounds of survivors from their vectors: one warp for each row, its lanes side by side along it,
 // so that a row that the coarse plane could not tell from the nearest costs one read of a few
 // kilobytes wherever it lies. Comes between the last scan of a launch and its packing. Device code;
-// each block has one query, in shared memory. Always holds: lower <= reference distance <= upper,
-// by the derivation in scan/bounds.cc, of a sum whose terms take part in no more than
-// dim / kFullLanes + 16 additions; bounds only get closer, so that what a threshold left out stays
-// out; a row whose lower bound is above its query's threshold is not read.
+// each block has one query, in shared memory, and every query as many blocks. Always holds: lower
+// <= reference distance <= upper, by the derivation in scan/bounds.cc, of a sum whose terms take
+// part in no more than dim / kFullLanes + 16 additions; bounds only get closer, so that what a
+// threshold left out stays out; a row whose lower bound is above its query's threshold is not read.
 //
 // Additions that a term takes part in: each lane has four sums. Of every sixteen bytes a sum takes
 // one term of four-byte coordinates, two of two and four of one, and a lane every 32nd sixteen
@@ -169,7 +169,7 @@ __device__ __forceinline__ void sharpen(const ScanArguments& a) {
   const unsigned lanes = gridDim.x / a.query_count;  // blocks of each query
   const unsigned count = fetch(&a.states[query].count);
   const unsigned kept = count < a.capacity ? count : a.capacity;
-  if (place >= lanes || place * of_block >= kept) return;  // all threads of the block alike
+  if (place * of_block >= kept) return;  // all threads of the block alike
   const Shared<float4> floats = share_floats(a, query);
   __syncthreads();
   const float threshold = value_of(fetch(&a.states[query].threshold));
