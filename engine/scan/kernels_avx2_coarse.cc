@@ -64,7 +64,8 @@ __m256i add_up(const __m256i (&sums)[kLanes]) {
 
 __m256i dots_of(const CoarseRows& rows, const Picked& picked, const std::int8_t* codes) {
   __m256i sums[kLanes];
-  for (std::uint32_t r = 0; r < kLanes; ++r) {
+  for (std::uint32_t r = 0; r < kLanes; ++r) sums[r] = _mm256_setzero_si256();
+  for (std::uint32_t r = 0; r < picked.count; ++r) {
     const std::uint8_t* const row = rows.codes + picked.index[r] * rows.stride;
     __m256i even = _mm256_setzero_si256();
     __m256i odd = _mm256_setzero_si256();
@@ -82,7 +83,7 @@ __m256i dots_of(const CoarseRows& rows, const Picked& picked, const std::int8_t*
   return add_up(sums);
 }
 
-// Tests the picked rows; those past the count repeat the first.
+// Tests the picked rows; those past the count repeat the first, for nothing.
 template <bool l2>
 std::uint32_t scan(const CoarseRows& rows, const std::int8_t* codes, const CoarseLimit& limit,
                    Picked& picked, Survivor* out) {

@@ -124,22 +124,17 @@ std::uint32_t put(__mmask16 mask, __m512i index, __m512 score, Survivor* out) {
   return count;
 }
 
-// Sums of products of sixteen rows, each in its lane. `in_order`: the rows lie one after another.
+// The sum of products of one row, in sixteen parts. `in_order`: the rows lie one after another.
 template <bool in_order>
-__m512i dots_of(const std::uint8_t* const (&at)[kLanes], const std::int8_t* codes,
-                std::size_t stride) {
-  __m512i sums[kLanes];
-  for (std::uint32_t r = 0; r < kLanes; ++r) {
-    __m512i sum = _mm512_setzero_si512();
-    for (std::size_t i = 0; i < stride; i += 64) {
-      if constexpr (in_order) {
-        _mm_prefetch(reinterpret_cast<const char*>(at[r] + i + kPrefetchBytes), _MM_HINT_T1);
-      }
-      sum = _mm512_dpbusd_epi32(sum, load(at[r] + i), load(codes + i));
+__m512i dot_of(const std::uint8_t* row, const std::int8_t* codes, std::size_t stride) {
+  __m512i sum = _mm512_setzero_si512();
+  for (std::size_t i = 0; i < stride; i += 64) {
+    if constexpr (in_order) {
+      _mm_prefetch(reinterpret_cast<const char*>(row + i + kPrefetchBytes), _MM_HINT_T1);
     }
-    sums[r] = sum;
+    sum = _mm512_dpbusd_epi32(sum, load(row + i), load(codes + i));
   }
-  return add_up(sums);
+  return sum;
 }
 
 // A row that will be read soon, and that no hardware would guess. The rest of a long one follows.
@@ -161,15 +156,15 @@ std::uint32_t scan_gathered(const CoarseRows& rows, const std::int8_t* codes,
                             const CoarseLimit& limit, const std::uint32_t* index,
                             std::uint32_t count, Survivor* out) {
   std::uint32_t picked[kLanes];
-  const std::uint8_t* at[kLanes];
+  __m512i sums[kLanes];
   for (std::uint32_t r = 0; r < kLanes; ++r) {
     picked[r] = index[r < count ? r : 0];
-    at[r] = rows.codes + picked[r] * rows.stride;
+    sums[r] = r < count ? dot_of<false>(rows.codes + picked[r] * rows.stride, codes, rows.stride)
+                        : _mm512_setzero_si512();
   }
   const __m512i lanes = load(picked);
   __m512 score;
-  const __mmask16 mask = survivors<l2>(rows_at<l2>(rows, picked), limit,
-                                       dots_of<false>(at, codes, rows.stride), score);
+  const __mmask16 mask = survivors<l2>(rows_at<l2>(rows, picked), limit, add_up(sums), score);
   const auto kept = static_cast<__mmask16>(mask & ((std::uint32_t{1} << count) - 1));
   return kept == 0 ? 0 : put(kept, lanes, score, out);
 }
@@ -177,11 +172,12 @@ std::uint32_t scan_gathered(const CoarseRows& rows, const std::int8_t* codes,
 template <bool l2>
 std::uint32_t scan_whole(const CoarseRows& rows, const std::int8_t* codes, const CoarseLimit& limit,
                          std::uint32_t first, Survivor* out) {
-  const std::uint8_t* at[kLanes];
-  for (std::uint32_t r = 0; r < kLanes; ++r) at[r] = rows.codes + (first + r) * rows.stride;
+  __m512i sums[kLanes];
+  for (std::uint32_t r = 0; r < kLanes; ++r) {
+    sums[r] = dot_of<true>(rows.codes + (first + r) * rows.stride, codes, rows.stride);
+  }
   __m512 score;
-  const __mmask16 mask = survivors<l2>(rows_from<l2>(rows, first), limit,
-                                       dots_of<true>(at, codes, rows.stride), score);
+  const __mmask16 mask = survivors<l2>(rows_from<l2>(rows, first), limit, add_up(sums), score);
   if (mask == 0) return 0;
   const __m512i lanes =
       _mm512_add_epi32(_mm512_set1_epi32(static_cast<int>(first)),
