@@ -7,6 +7,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 
 namespace vecserve::engine {
 
@@ -23,8 +24,12 @@ constexpr double kFarSquare = 1e34;
 constexpr float kCodedMin = 1e-30f;
 constexpr float kCodeMost = 127.0f;
 constexpr std::uint8_t kZeroCode = 128;
-// Of an axis: its codes, and those of what they round off.
-constexpr std::uint32_t kTurnParts = 2;
+// Of an axis of length one: with a larger part than this its codes round off more than those of
+// what it sees do, and it is multiplied by what they round off as well.
+constexpr float kPeak = 0.25f;
+// The same of a vector: when a step of its codes is more than this part of the most that is seen,
+// half a step of the result's.
+constexpr float kCoarseStep = 0.5f / kCodeMost;
 constexpr std::uint32_t kLanes = 16;
 // Directions have the length one, but for rounding.
 constexpr double kAxisSquareMax = 1.001;
@@ -83,32 +88,36 @@ bool CodeAxes::serves(const RowShape& shape) {
 
 std::size_t CodeAxes::scratch_floats() const {
   const std::size_t turn = std::size_t{turn_lines_} * kGraphLineBytes / sizeof(float);
-  return std::size_t{padded_} + turn + std::size_t{kTurnParts} * count_ + std::size_t{2} * kLanes;
+  return std::size_t{padded_} + turn + std::size_t{2} * count_ + std::size_t{2} * kLanes;
 }
 
 void CodeAxes::make_turns() {
   turn_lines_ = (mapped_ + kGraphTailBytes + kGraphLineBytes - 1) / kGraphLineBytes;
-  const std::size_t bytes = std::size_t{turn_lines_} * kGraphLineBytes;
-  turns_ = AlignedBuffer(kTurnParts * count_ * bytes, AlignedBuffer::Use::full);
-  turn_places_.resize(std::size_t{kTurnParts} * count_);
-  std::vector<float> rest(mapped_);
+  std::vector<std::uint32_t> axis_of(count_);  // of a record
+  std::iota(axis_of.begin(), axis_of.end(), 0U);
   for (std::uint32_t a = 0; a < count_; ++a) {
-    std::copy_n(&axes_[std::size_t{a} * padded_], mapped_, rest.data());
-    for (std::uint32_t part = 0; part < kTurnParts; ++part) {
-      const std::size_t place = std::size_t{part} * count_ + a;
-      auto* const record = reinterpret_cast<std::uint8_t*>(turns_.data()) + place * bytes;
-      std::fill_n(record, bytes, kZeroCode);
-      const float scale =
-          put_codes(rest.data(), mapped_, [record](std::uint32_t i, std::int32_t c) {
-            record[i] = static_cast<std::uint8_t>(c + kZeroCode);
-          });
-      for (std::uint32_t i = 0; i < mapped_; ++i) {
-        rest[i] -= scale * static_cast<float>(static_cast<std::int32_t>(record[i]) - kZeroCode);
-      }
-      const float tail[3] = {0.0f, scale, 0.0f};
-      std::memcpy(record + bytes - kGraphTailBytes, tail, sizeof(tail));
-      turn_places_[place] = record;
+    const float* const axis = &axes_[std::size_t{a} * padded_];
+    const auto peaked = [](float part) { return std::fabs(part) > kPeak; };
+    if (std::any_of(axis, axis + mapped_, peaked)) peaked_.push_back(a);
+  }
+  axis_of.insert(axis_of.end(), peaked_.begin(), peaked_.end());
+  const std::size_t bytes = std::size_t{turn_lines_} * kGraphLineBytes;
+  turns_ = AlignedBuffer(axis_of.size() * bytes, AlignedBuffer::Use::full);
+  std::vector<float> rest(axes_);
+  for (const std::uint32_t a : axis_of) {
+    float* const axis = &rest[std::size_t{a} * padded_];
+    auto* const record =
+        reinterpret_cast<std::uint8_t*>(turns_.data()) + turn_places_.size() * bytes;
+    std::fill_n(record, bytes, kZeroCode);
+    const float scale = put_codes(axis, mapped_, [record](std::uint32_t i, std::int32_t c) {
+      record[i] = static_cast<std::uint8_t>(c + kZeroCode);
+    });
+    for (std::uint32_t i = 0; i < mapped_; ++i) {
+      axis[i] -= scale * static_cast<float>(static_cast<std::int32_t>(record[i]) - kZeroCode);
     }
+    const float tail[3] = {0.0f, scale, 0.0f};
+    std::memcpy(record + bytes - kGraphTailBytes, tail, sizeof(tail));
+    turn_places_.push_back(record);
   }
 }
 
@@ -138,19 +147,22 @@ float* CodeAxes::see(const float* vector, bool query, float* scratch, double& sq
   }
   square = square_of(y, mapped_);
   if (!turned_) return y;
-  // Two parts of the vector by two of the axes; of the small parts the product is nothing.
   float* const along = y + padded_;
-  float* const more = along + count_;
-  float* const codes = aligned(more + std::size_t{kTurnParts - 1} * count_);
-  turn(y, codes, turn_places_, along);
-  for (std::uint32_t a = 0; a < count_; ++a) along[a] += more[a];
-  turn(y, codes, std::span(turn_places_).first(count_), more);
-  for (std::uint32_t a = 0; a < count_; ++a) along[a] += more[a];
+  float* const more = along + count_;  // by records beyond the first of each axis
+  float* const codes = aligned(more + count_);
+  const float step = turn(y, codes, turn_places_, along);
+  for (std::size_t i = 0; i < peaked_.size(); ++i) along[peaked_[i]] += more[i];
+  float most = 0.0f;
+  for (std::uint32_t a = 0; a < count_; ++a) most = std::max(most, std::fabs(along[a]));
+  if (step > kCoarseStep * most) {
+    turn(y, codes, std::span(turn_places_).first(count_), more);
+    for (std::uint32_t a = 0; a < count_; ++a) along[a] += more[a];
+  }
   return along;
 }
 
-void CodeAxes::turn(float* y, float* code_place, std::span<const std::uint8_t* const> places,
-                    float* along) const {
+float CodeAxes::turn(float* y, float* code_place, std::span<const std::uint8_t* const> places,
+                     float* along) const {
   auto* const codes = reinterpret_cast<std::int8_t*>(code_place);
   std::fill_n(codes, std::size_t{turn_lines_} * kGraphLineBytes, std::int8_t{0});
   std::int32_t sum = 0;
@@ -158,13 +170,14 @@ void CodeAxes::turn(float* y, float* code_place, std::span<const std::uint8_t* c
     codes[i] = static_cast<std::int8_t>(c);
     sum += c;
   });
-  for (std::uint32_t i = 0; i < mapped_; ++i) y[i] -= scale * static_cast<float>(codes[i]);
   GraphProbe probe;
   probe.codes = codes;
   probe.lines = turn_lines_;
   probe.bias = kZeroCode * sum;
   probe.twice_scale = -scale;  // a score takes off what is asked for here
   kernels_.score(probe, places.data(), static_cast<std::uint32_t>(places.size()), along);
+  for (std::uint32_t i = 0; i < mapped_; ++i) y[i] -= scale * static_cast<float>(codes[i]);
+  return scale;
 }
 
 float CodeAxes::left_of(const float* along, double square) const {

@@ -78,9 +78,10 @@ class CodeAxes {
   bool map(const float* vector, bool query, float* y) const;
   // The coordinates that become codes, within scratch, and |y|^2.
   float* see(const float* vector, bool query, float* scratch, double& square) const;
-  // What axes at those places see of the codes of y; y is what these round off then.
-  void turn(float* y, float* code_place, std::span<const std::uint8_t* const> places,
-            float* along) const;
+  // What axes at those places see of the codes of y, which go to `code_place`; y is what these
+  // round off then. Returns what one code is worth.
+  float turn(float* y, float* code_place, std::span<const std::uint8_t* const> places,
+             float* along) const;
   // How long what the axes do not see of a vector of that square is.
   float left_of(const float* along, double square) const;
   // tail: square, scale and left, as in a record.
@@ -97,12 +98,13 @@ class CodeAxes {
   double largest_ = 0.0;  // for dot
   std::vector<float> mean_;
   std::vector<float> axes_;  // count_ rows of padded_ floats, as they were learned
-  // What turns a vector, if turned_: the axes coded like rows, and what that rounds off likewise,
-  // so that the kernel that scores records is the one that multiplies with them. Fifteen bits of
-  // vector and axis are as good as floats here, and are multiplied in a third of the time.
+  // What turns a vector, if turned_: the axes coded like rows, so that the kernel that scores
+  // records is the one that multiplies with them. What that rounds off is little beside what the
+  // codes of the result do; of the axes of which it is not, it is coded likewise behind the others.
   std::uint32_t turn_lines_ = 0;
   AlignedBuffer turns_;
   std::vector<const std::uint8_t*> turn_places_;
+  std::vector<std::uint32_t> peaked_;
 };
 
 }  // namespace vecserve::engine
