@@ -15,7 +15,8 @@ namespace {
 
 constexpr std::uint32_t kMeasuredK = 10;
 constexpr std::uint32_t kBeams[] = {10, 13, 17, 22, 28, 36, 48, 64, 96, 144, 224, 352, 640, 1'200};
-// Fewer queries say too little: with these the recall is known within about half a percent.
+// Fewer queries say too little: with these the recall is known within about a percent. They are
+// asked again when there are as many as are kept.
 constexpr std::uint64_t kQueriesMin = 256;
 constexpr std::uint32_t kRowsAsked = 256;
 // Beyond this a wider beam finds nothing more.
@@ -34,6 +35,7 @@ bool due(const GraphState& state, const Graph& graph) {
   if (graph.live() < kMeasuredK + 1) return false;
   if (state.effort() == nullptr) return true;
   if (!keeping.from_queries) return seen >= kQueriesMin;
+  if (keeping.measured_at < RecentQueries::kKept && seen >= RecentQueries::kKept) return true;
   const auto nodes = static_cast<double>(graph.live());
   const auto then = static_cast<double>(keeping.measured_nodes);
   return nodes > kAgainNodes * then || then > kAgainNodes * nodes ||

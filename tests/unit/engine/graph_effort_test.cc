@@ -97,6 +97,30 @@ TEST_CASE("graph effort: measured with rows, then with queries, then left alone"
   CHECK(core->graphs.effort() == by_queries);
 }
 
+TEST_CASE("graph effort: measured again when as many queries were seen as are kept") {
+  Engine engine(Engine::quiet(), 1, nullptr, true);
+  const CorePtr core = make_collection(engine);
+  REQUIRE(upsert(core, first_rows()).ok());
+  core->graphs.wanted = true;
+  RecentQueries& queries = core->graphs.queries;
+  const auto see = [&queries](std::uint64_t until) {
+    while (queries.seen() < until) queries.keep(vector_of(100'000 + queries.seen()));
+  };
+  see(300);
+  keep_until_done(core);
+  const auto by_few = core->graphs.effort();
+  see(RecentQueries::kKept - 1);
+  keep_until_done(core);
+  CHECK(core->graphs.effort() == by_few);
+  see(RecentQueries::kKept);
+  keep_until_done(core);
+  const auto by_all = core->graphs.effort();
+  CHECK(by_all != by_few);
+  see(2 * RecentQueries::kKept);
+  keep_until_done(core);
+  CHECK(core->graphs.effort() == by_all);
+}
+
 TEST_CASE("graph effort: a few queries that are easy do not speak for those that follow") {
   Engine engine(Engine::quiet(), 1, nullptr, true);
   const CorePtr core = make_collection(engine);

@@ -4,6 +4,7 @@
 #include "engine/graph_state.h"
 
 #include <catch2/catch.hpp>
+#include <set>
 #include <thread>
 
 #include "tests/support/graph_data.h"
@@ -93,6 +94,18 @@ TEST_CASE("recent queries: the first ones are kept, later ones replace some") {
   const auto kept = queries.all();
   CHECK(kept.size() == RecentQueries::kKept);
   for (const auto& query : kept) CHECK(query[0] > 40'000.0f);
+}
+
+TEST_CASE("recent queries: of a list that is asked in turn most are kept") {
+  RecentQueries queries;
+  constexpr std::uint32_t kList = 1'000;
+  for (std::uint32_t i = 0; i < 50'000; ++i) {
+    queries.keep(std::vector<float>{static_cast<float>(i % kList)});
+  }
+  std::set<float> different;
+  for (const auto& query : queries.all()) different.insert(query[0]);
+  // As many as when each is drawn by chance: 1 - 1 / e of them.
+  CHECK(different.size() > kList / 2);
 }
 
 TEST_CASE("recent queries: many threads keep theirs while one looks") {
