@@ -67,7 +67,8 @@ TEST_CASE("group check: of a lane without room nothing is said but that") {
   CHECK(Checked(Fault::none, {}, tuning).check().value() == "no room to check it");
 }
 
-TEST_CASE("group check: whichever call fails, it is said, and the next check passes") {
+// [no_tsan]: the emulator has one thread, and TSan takes minutes for its many launches.
+TEST_CASE("group check: whichever call fails, it is said, and the next check passes", "[no_tsan]") {
   int failures = 0;
   bool reached = true;
   for (std::uint64_t at = 0; reached; ++at) {
