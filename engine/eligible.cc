@@ -4,6 +4,7 @@
 #include "engine/eligible.h"
 
 #include <bit>
+#include <optional>
 
 #include "engine/payload_rows.h"
 
@@ -32,7 +33,7 @@ std::uint32_t drop_expired(const BlockView& view, std::uint64_t now_ms, std::uin
 
 }  // namespace
 
-EligibleRows eligible_rows(const BlockView& view, std::uint64_t now_ms, const Filter* filter,
+EligibleRows eligible_rows(const BlockView& view, std::uint64_t now_ms, FilterRun* filter,
                            std::uint64_t* scratch) {
   EligibleRows rows{view.live->words.data(), view.live->live};
   if (rows.count != 0 && view.block->first_expiry_ms() <= now_ms) {
@@ -57,10 +58,13 @@ std::uint64_t make_mask(const RowSet& rows, std::uint64_t now_ms, const Filter* 
   if (needs_scratch && scratch.size() < blocks * words_per_block) {
     scratch.resize(blocks * words_per_block);
   }
+  std::optional<FilterRun> run;
+  if (filter != nullptr) run.emplace(*filter);
   std::uint64_t eligible = 0;
   for (std::size_t b = 0; b < blocks; ++b) {
     std::uint64_t* const space = needs_scratch ? scratch.data() + b * words_per_block : nullptr;
-    const EligibleRows found = eligible_rows(rows.view(b), now_ms, filter, space);
+    const EligibleRows found =
+        eligible_rows(rows.view(b), now_ms, run.has_value() ? &*run : nullptr, space);
     mask.words[b] = found.words;
     mask.eligible[b] = found.count;
     eligible += found.count;

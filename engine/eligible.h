@@ -23,7 +23,7 @@ struct EligibleRows {
 // One block. `filter` may be null. The answer points into the block view or into `scratch`, which
 // must hold capacity / 64 words.
 [[nodiscard]] EligibleRows eligible_rows(const BlockView& view, std::uint64_t now_ms,
-                                         const Filter* filter, std::uint64_t* scratch);
+                                         FilterRun* filter, std::uint64_t* scratch);
 
 // All blocks of a snapshot as a mask for a scanner; returns how many rows are eligible. The mask
 // points into the snapshot and into `scratch`, which grows as needed. May throw std::bad_alloc.

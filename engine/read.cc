@@ -113,18 +113,18 @@ Result<std::uint64_t> count_rows(const CollectionCore& core, std::string_view fi
   if (filter_text.size() > limits::filter_bytes_max) {
     return Status::invalid_argument("filter", "longer than 1 MiB");
   }
-  std::optional<Filter> filter;
+  std::optional<FilterRun> filter;
   if (!filter_text.empty()) {
-    Result<Filter> parsed = Filter::parse(filter_text);
+    const Result<Filter> parsed = Filter::parse(filter_text);
     VECSERVE_TRY(parsed.status());
-    filter = std::move(parsed).value();
+    filter.emplace(*parsed);
   }
   const std::shared_ptr<const RowSet> rows = core.snapshot();
   const std::uint64_t now_ms = core.runtime->clock.unix_ms();
   std::vector<std::uint64_t> scratch(core.shape.capacity / 64);
   std::uint64_t count = 0;
   for (std::size_t b = 0; b < rows->block_count(); ++b) {
-    const Filter* const condition = filter.has_value() ? &*filter : nullptr;
+    FilterRun* const condition = filter.has_value() ? &*filter : nullptr;
     count += eligible_rows(rows->view(b), now_ms, condition, scratch.data()).count;
   }
   return count;

@@ -94,9 +94,10 @@ Result<WriteResult> erase_matching(const std::shared_ptr<CollectionCore>& core,
   const std::uint64_t now_ms = core->runtime->clock.unix_ms();
   std::vector<std::uint64_t> scratch(core->shape.capacity / 64);
   std::vector<SlotToErase> slots;
+  FilterRun run(*filter);
   for (std::size_t b = 0; b < rows->block_count(); ++b) {
     const BlockView& view = rows->view(b);
-    collect(view, eligible_rows(view, now_ms, &*filter, scratch.data()), slots);
+    collect(view, eligible_rows(view, now_ms, &run, scratch.data()), slots);
   }
   // The ids point into blocks of `rows`, which outlives the call.
   return erase_slots(core, std::move(slots), options);

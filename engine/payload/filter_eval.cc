@@ -1,13 +1,13 @@
-// Filter::evaluate and matches: decides which fields of the program are columns of the block, drops
-// rows that lack one, lets filter_masks answer for the columns, and reads the JSON of the rows that
-// are left when a field is not declared. Runs on the searching thread, once per block. Always
-// holds: a word without eligible rows is never looked at; JSON is read at most once per row.
+// FilterRun, Filter::evaluate and matches: decides which fields of the program are columns of the
+// blocks, lets filter_masks answer for the columns, drops rows that lack one, and reads the JSON of
+// the rows that are left when a field is not declared. Runs on the searching thread, once per
+// block. Always holds: a word without eligible rows is never looked at; JSON is read at most once
+// per row.
 #include <algorithm>
 #include <bit>
 #include <utility>
 #include <vector>
 
-#include "engine/base/check.h"
 #include "engine/payload/filter.h"
 #include "engine/payload/filter_masks.h"
 #include "engine/payload/filter_program.h"
@@ -32,6 +32,7 @@ class JsonSide {
 
   // A part of the expression that uses one of the fields; all added parts must be true.
   void add(std::uint32_t node) { nodes_.push_back(node); }
+  void clear() { nodes_.clear(); }
   // A field that a column holds.
   void set(std::uint32_t field, const FilterValue& value) { values_[field] = value; }
 
@@ -70,96 +71,6 @@ std::vector<std::uint32_t> conjuncts(const FilterProgram& program) {
   return nodes;
 }
 
-// One program over one block.
-class BlockFilter {
- public:
-  BlockFilter(const FilterProgram& program, const ColumnBlock& block)
-      : program_(program),
-        block_(block),
-        columns_(program.fields.size()),
-        masks_(program, columns_),
-        json_(program, find_columns()) {
-    if (lacking_) return;
-    if (undeclared_ == 0) {
-      parts_.push_back(masks_.build(program.root()));
-      return;
-    }
-    for (const std::uint32_t node : conjuncts(program)) {
-      if (needs_json(node)) {
-        json_.add(node);
-      } else {
-        parts_.push_back(masks_.build(node));
-      }
-    }
-  }
-
-  // A declared field that no row of the block has: nothing can match.
-  [[nodiscard]] bool lacking() const { return lacking_; }
-
-  [[nodiscard]] std::uint64_t match(FilterMasks::Word word, std::uint64_t active) {
-    for (const std::uint32_t field : declared_) {
-      active &= present_mask(columns_[field].kinds + word.first, word.rows);
-    }
-    for (std::size_t i = 0; i < parts_.size() && active != 0; ++i) {
-      active = masks_.match(parts_[i], word, active);
-    }
-    return undeclared_ == 0 ? active : match_json(word, active);
-  }
-
- private:
-  // Fills columns_; returns the fields that are not declared.
-  std::vector<std::uint32_t> find_columns() {
-    std::vector<std::uint32_t> others;
-    const FieldList declared = block_.fields();
-    for (std::uint32_t f = 0; f < program_.fields.size(); ++f) {
-      std::uint32_t index = 0;
-      while (index < declared.size() && declared[index].name != program_.fields[f]) ++index;
-      if (index == declared.size()) {
-        others.push_back(f);
-        continue;
-      }
-      columns_[f] = block_.column(index);
-      if (columns_[f].kinds == nullptr) lacking_ = true;
-      declared_.push_back(f);
-    }
-    undeclared_ = others.size();
-    return others;
-  }
-
-  [[nodiscard]] bool needs_json(std::uint32_t node) const {
-    for (std::uint32_t i = program_.code[node].begin; i <= node; ++i) {
-      const FilterInstruction& at = program_.code[i];
-      if (at.op == FilterOp::field && columns_[at.operand].kinds == nullptr) return true;
-    }
-    return false;
-  }
-
-  std::uint64_t match_json(FilterMasks::Word word, std::uint64_t active) {
-    std::uint64_t mask = 0;
-    for (; active != 0; active &= active - 1) {
-      const auto bit = static_cast<std::uint32_t>(std::countr_zero(active));
-      const std::uint32_t position = word.first + bit;
-      if (!json_.read(block_.text(position))) continue;
-      for (const std::uint32_t field : declared_) {
-        json_.set(field, FilterMasks::value_at(columns_[field], position));
-      }
-      mask |= std::uint64_t{json_.is_match()} << bit;
-    }
-    return mask;
-  }
-
-  const FilterProgram& program_;
-  const ColumnBlock& block_;
-  // find_columns() fills these while json_ is made, so they stand before it.
-  bool lacking_ = false;
-  std::size_t undeclared_ = 0;
-  std::vector<std::uint32_t> declared_;
-  std::vector<ColumnBlock::Column> columns_;  // per field; kinds is null when it is not declared
-  FilterMasks masks_;
-  JsonSide json_;
-  std::vector<std::uint32_t> parts_;
-};
-
 bool matches_text(const FilterProgram& program, std::string_view payload) {
   std::vector<std::uint32_t> fields(program.fields.size());
   for (std::uint32_t f = 0; f < fields.size(); ++f) fields[f] = f;
@@ -170,30 +81,140 @@ bool matches_text(const FilterProgram& program, std::string_view payload) {
 
 }  // namespace
 
-std::uint32_t Filter::evaluate(const ColumnBlock* block, std::uint32_t count,
-                               const std::uint64_t* eligible, std::uint64_t* out) const {
+// One program over blocks that declare the same fields.
+class FilterRun::Fields {
+ public:
+  Fields(const FilterProgram& program, FieldList declared)
+      : program_(program),
+        declared_(declared),
+        columns_(program.fields.size()),
+        masks_(program, columns_),
+        json_(program, find_fields()) {}
+
+  [[nodiscard]] bool same(FieldList declared) const {
+    return declared.data() == declared_.data() && declared.size() == declared_.size();
+  }
+
+  // Goes on with this block. False: no row of it has one of the declared fields, so none matches.
+  [[nodiscard]] bool bind(const ColumnBlock& block) {
+    for (const Declared& field : used_) {
+      columns_[field.in_program] = block.column(field.in_block);
+      if (columns_[field.in_program].kinds == nullptr) return false;
+    }
+    block_ = &block;
+    if (!built_) build();
+    return true;
+  }
+
+  // Clears the bits of the rows [0, count) of the block that do not match.
+  void narrow(std::uint32_t count, std::uint64_t* bits) {
+    for (const std::uint32_t part : parts_) masks_.narrow(part, count, bits);
+    for (const Declared& field : used_) {
+      keep_present(columns_[field.in_program].kinds, count, bits);
+    }
+    if (used_.size() == program_.fields.size()) return;
+    for (std::uint32_t w = 0; w < (count + 63) / 64; ++w) bits[w] = match_json(w * 64, bits[w]);
+  }
+
+ private:
+  struct Declared {
+    std::uint32_t in_program = 0;
+    std::uint32_t in_block = 0;
+  };
+
+  // Fills used_; returns the fields that are not declared.
+  std::vector<std::uint32_t> find_fields() {
+    std::vector<std::uint32_t> others;
+    for (std::uint32_t f = 0; f < program_.fields.size(); ++f) {
+      std::uint32_t index = 0;
+      while (index < declared_.size() && declared_[index].name != program_.fields[f]) ++index;
+      if (index == declared_.size()) {
+        others.push_back(f);
+      } else {
+        used_.push_back({f, index});
+      }
+    }
+    return others;
+  }
+
+  // The columns are those of the first block that has all: their types are those of all blocks.
+  void build() {
+    parts_.clear();
+    json_.clear();
+    for (const std::uint32_t node : conjuncts(program_)) {
+      if (needs_json(node)) {
+        json_.add(node);
+      } else {
+        parts_.push_back(masks_.build(node));
+      }
+    }
+    built_ = true;
+  }
+
+  [[nodiscard]] bool needs_json(std::uint32_t node) const {
+    for (std::uint32_t i = program_.code[node].begin; i <= node; ++i) {
+      const FilterInstruction& at = program_.code[i];
+      if (at.op == FilterOp::field && columns_[at.operand].kinds == nullptr) return true;
+    }
+    return false;
+  }
+
+  std::uint64_t match_json(std::uint32_t first, std::uint64_t active) {
+    std::uint64_t mask = 0;
+    for (; active != 0; active &= active - 1) {
+      const auto bit = static_cast<std::uint32_t>(std::countr_zero(active));
+      const std::uint32_t position = first + bit;
+      if (!json_.read(block_->text(position))) continue;
+      for (const Declared& field : used_) {
+        json_.set(field.in_program, FilterMasks::value_at(columns_[field.in_program], position));
+      }
+      mask |= std::uint64_t{json_.is_match()} << bit;
+    }
+    return mask;
+  }
+
+  const FilterProgram& program_;
+  FieldList declared_;
+  const ColumnBlock* block_ = nullptr;
+  // find_fields() fills this while json_ is made, so it stands before it.
+  std::vector<Declared> used_;
+  std::vector<ColumnBlock::Column> columns_;  // per field; kinds is null when it is not declared
+  FilterMasks masks_;
+  JsonSide json_;
+  std::vector<std::uint32_t> parts_;
+  bool built_ = false;
+};
+
+FilterRun::FilterRun(const Filter& filter) : program_(filter.program_) {}
+
+FilterRun::~FilterRun() = default;
+
+std::uint32_t FilterRun::evaluate(const ColumnBlock* block, std::uint32_t count,
+                                  const std::uint64_t* eligible, std::uint64_t* out) {
   const std::uint32_t words = (count + 63) / 64;
-  const auto word_at = [count](std::uint32_t w) {
-    return FilterMasks::Word{w * 64, std::min<std::uint32_t>(64, count - w * 64)};
-  };
-  const auto eligible_in = [&](std::uint32_t w) {
-    const std::uint32_t rows = word_at(w).rows;
-    return rows == 64 ? eligible[w] : eligible[w] & ((std::uint64_t{1} << rows) - 1);
-  };
+  if (words == 0) return 0;
+  std::copy_n(eligible, words, out);
+  if (count % 64 != 0) out[words - 1] &= (std::uint64_t{1} << (count % 64)) - 1;
+  const auto none = [&] { std::fill_n(out, words, std::uint64_t{0}); };
   // Without fields, or without payloads, all rows are alike.
   if (block == nullptr || program_->fields.empty()) {
-    const bool all = matches_text(*program_, {});
-    for (std::uint32_t w = 0; w < words; ++w) {
-      out[w] = all ? eligible_in(w) : 0;
-    }
+    if (!matches_text(*program_, {})) none();
     return count_bits(out, words);
   }
-  BlockFilter filter(*program_, *block);
-  for (std::uint32_t w = 0; w < words; ++w) {
-    const std::uint64_t active = filter.lacking() ? 0 : eligible_in(w);
-    out[w] = active == 0 ? 0 : filter.match(word_at(w), active);
+  if (fields_ == nullptr || !fields_->same(block->fields())) {
+    fields_ = std::make_unique<Fields>(*program_, block->fields());
+  }
+  if (fields_->bind(*block)) {
+    fields_->narrow(count, out);
+  } else {
+    none();
   }
   return count_bits(out, words);
+}
+
+std::uint32_t Filter::evaluate(const ColumnBlock* block, std::uint32_t count,
+                               const std::uint64_t* eligible, std::uint64_t* out) const {
+  return FilterRun(*this).evaluate(block, count, eligible, out);
 }
 
 bool Filter::matches(std::string_view payload) const {

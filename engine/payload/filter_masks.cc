@@ -65,14 +65,16 @@ NumberTest test_of(FilterOp op) {
   }
 }
 
+// Null is stored as the number 0, and is not.
+std::uint64_t number_kinds(const ColumnBlock::Column& column, FilterMasks::Word word) {
+  return kind_mask(column.kinds + word.first, word.rows, static_cast<std::uint8_t>(Kind::number));
+}
+
 std::uint64_t match_compare(FilterMasks::Word word, std::uint64_t active, FilterOp op,
                             const ColumnBlock::Column& column, double constant) {
   const NumberTest test = test_of(op);
   active &= number_mask(column.numbers + word.first, word.rows, test, constant);
-  if (test != NumberTest::equal || active == 0) return active;
-  // Null is not the number 0.
-  return active &
-         kind_mask(column.kinds + word.first, word.rows, static_cast<std::uint8_t>(Kind::number));
+  return test != NumberTest::equal || active == 0 ? active : active & number_kinds(column, word);
 }
 
 template <typename Value>
@@ -206,12 +208,12 @@ FilterMasks::Operands FilterMasks::operands(std::uint32_t node) const {
   const bool swapped = left->op == FilterOp::literal;
   if (swapped) std::swap(left, right);
   if (left->op != FilterOp::field || right->op != FilterOp::literal) return {};
-  return {&columns_[left->operand], &program_.literals[right->operand], swapped};
+  return {&columns_[left->operand], left->operand, &program_.literals[right->operand], swapped};
 }
 
 bool FilterMasks::build_field(std::uint32_t node, Part& part) const {
-  part.column = columns_[program_.code[node].operand];
-  part.shape = part.column.numbers != nullptr ? Shape::compare : Shape::string_filled;
+  part.field = program_.code[node].operand;
+  part.shape = columns_[part.field].numbers != nullptr ? Shape::compare : Shape::string_filled;
   part.op = FilterOp::not_equal;  // and number is 0
   return true;
 }
@@ -221,7 +223,7 @@ bool FilterMasks::build_order(std::uint32_t node, Part& part) const {
   if (found.column == nullptr || found.column->numbers == nullptr) return false;
   part.shape = Shape::compare;
   if (found.swapped) part.op = mirrored(part.op);
-  part.column = *found.column;
+  part.field = found.field;
   part.number = to_number(FilterValue(*found.literal));
   return true;
 }
@@ -229,7 +231,7 @@ bool FilterMasks::build_order(std::uint32_t node, Part& part) const {
 bool FilterMasks::build_equal(std::uint32_t node, Part& part) const {
   const Operands found = operands(node);
   if (found.column == nullptr) return false;
-  part.column = *found.column;
+  part.field = found.field;
   const Kind kind = found.literal->kind;
   if (kind == Kind::null) {
     part.shape = Shape::null_value;
@@ -250,7 +252,7 @@ bool FilterMasks::build_in(std::uint32_t node, Part& part) {
   const Operands found = operands(node);
   if (found.column == nullptr || found.swapped || found.literal->kind != Kind::list) return false;
   const std::vector<FieldValue>& items = found.literal->items;
-  part.column = *found.column;
+  part.field = found.field;
   if (found.column->numbers != nullptr) {
     part.shape = Shape::number_in;
     part.begin = static_cast<std::uint32_t>(list_numbers_.size());
@@ -273,8 +275,9 @@ bool FilterMasks::build_in(std::uint32_t node, Part& part) {
 
 std::uint64_t FilterMasks::match(std::uint32_t index, Word word, std::uint64_t active) {
   const Part& part = parts_[index];
-  const std::uint8_t* const kinds = part.column.kinds;
-  const std::string_view* const strings = part.column.strings;
+  const ColumnBlock::Column& column = columns_[part.field];
+  const std::uint8_t* const kinds = column.kinds;
+  const std::string_view* const strings = column.strings;
   const auto is_string = [kinds](std::uint32_t p) {
     return kinds[p] == static_cast<std::uint8_t>(Kind::string);
   };
@@ -287,12 +290,12 @@ std::uint64_t FilterMasks::match(std::uint32_t index, Word word, std::uint64_t a
     case Shape::negation:
       return active & ~match(part.begin, word, active);
     case Shape::compare:
-      return match_compare(word, active, part.op, part.column, part.number);
+      return match_compare(word, active, part.op, column, part.number);
     case Shape::number_in: {
       const double* const list = list_numbers_.data();
       return match_active(word, active, [&](std::uint32_t p) {
         return kinds[p] == static_cast<std::uint8_t>(Kind::number) &&
-               in_list(list + part.begin, list + part.end, part.column.numbers[p]);
+               in_list(list + part.begin, list + part.end, column.numbers[p]);
       });
     }
     case Shape::string_equal:
@@ -313,6 +316,25 @@ std::uint64_t FilterMasks::match(std::uint32_t index, Word word, std::uint64_t a
       return match_row(part, word, active);
   }
   return 0;
+}
+
+void FilterMasks::narrow(std::uint32_t index, std::uint32_t rows, std::uint64_t* bits) {
+  const Part& part = parts_[index];
+  const auto each_word = [&](auto&& mask) {
+    for (std::uint32_t first = 0; first < rows; first += 64) {
+      std::uint64_t& word = bits[first / 64];
+      if (word != 0) word &= mask(Word{first, std::min(64U, rows - first)}, word);
+    }
+  };
+  if (part.shape != Shape::compare) {
+    each_word([&](Word word, std::uint64_t active) { return match(index, word, active); });
+    return;
+  }
+  const ColumnBlock::Column& column = columns_[part.field];
+  const NumberTest test = test_of(part.op);
+  keep_numbers(column.numbers, rows, test, part.number, bits);
+  if (test != NumberTest::equal) return;
+  each_word([&](Word word, std::uint64_t) { return number_kinds(column, word); });
 }
 
 std::uint64_t FilterMasks::match_chain(const Part& part, Word word, std::uint64_t active) {

@@ -1,8 +1,7 @@
 // A filter's column side for one block: the expression turned into a tree whose nodes answer for 64
-// rows at once. Comes after filter_parser; driven by filter_eval, which checks that every field is
-// there before it asks. One object per evaluation, one thread. Always holds: touches only rows
-// whose bit is set or that lie below `rows` of their word, which are published; nothing is
-// allocated after build().
+// rows at once. Comes after filter_parser; driven by filter_eval, which drops the rows that lack a
+// field. One object per evaluation, one thread. Always holds: touches only rows whose bit is set or
+// that lie below `rows`, which are published; nothing is allocated after build().
 #pragma once
 
 #include <cstdint>
@@ -18,7 +17,8 @@ namespace vecserve::engine {
 
 class FilterMasks {
  public:
-  // columns[f] belongs to program.fields[f]. Both must outlive this object.
+  // columns[f] belongs to program.fields[f]. Both must outlive this object. Columns may change
+  // after build(), to those of the same fields in another block.
   FilterMasks(const FilterProgram& program, std::span<const ColumnBlock::Column> columns);
 
   // Adds a part of the expression, all of whose fields have a column; returns its name for match().
@@ -30,8 +30,13 @@ class FilterMasks {
     std::uint32_t first = 0;
     std::uint32_t rows = 64;
   };
-  // Which of the `active` rows match. Each of them has every field of the part.
+  // Which of the `active` rows match. Of a row that lacks a field of the part, the answer means
+  // nothing.
   [[nodiscard]] std::uint64_t match(std::uint32_t part, Word word, std::uint64_t active);
+
+  // The same for rows [0, rows) of a block: clears the bits of those that do not match. Bits at or
+  // above `rows` are clear already.
+  void narrow(std::uint32_t part, std::uint32_t rows, std::uint64_t* bits);
 
   // The entry of a column as a value.
   [[nodiscard]] static FilterValue value_at(const ColumnBlock::Column& column,
@@ -59,7 +64,7 @@ class FilterMasks {
     std::uint32_t end = 0;
     double number = 0.0;
     std::string_view text;
-    ColumnBlock::Column column;
+    std::uint32_t field = 0;  // whose column
   };
 
   std::uint32_t add(const Part& part);
@@ -75,6 +80,7 @@ class FilterMasks {
   // left.
   struct Operands {
     const ColumnBlock::Column* column = nullptr;
+    std::uint32_t field = 0;
     const FieldValue* literal = nullptr;
     bool swapped = false;
   };

@@ -3,6 +3,7 @@
 // may have fewer rows, goes row by row. Always holds: nothing is read past the rows.
 #include "engine/payload/word_masks.h"
 
+#include <algorithm>
 #include <bit>
 
 #if defined(__x86_64__)
@@ -19,6 +20,14 @@ std::uint64_t row_by_row(std::uint32_t rows, Test&& test) {
   std::uint64_t mask = 0;
   for (std::uint32_t i = 0; i < rows; ++i) mask |= static_cast<std::uint64_t>(test(i)) << i;
   return mask;
+}
+
+// The words from `first` on, each by mask(first row, rows).
+template <typename Mask>
+void keep_rest(std::uint32_t rows, std::uint32_t first, std::uint64_t* bits, Mask&& mask) {
+  for (std::uint32_t w = first; w * kWord < rows; ++w) {
+    if (bits[w] != 0) bits[w] &= mask(w * kWord, std::min(kWord, rows - w * kWord));
+  }
 }
 
 std::uint64_t numbers_anywhere(const double* numbers, std::uint32_t rows, NumberTest test,
@@ -86,6 +95,22 @@ template <NumberTest kTest>
   return mask;
 }
 
+template <NumberTest kTest>
+[[gnu::target("avx512f")]] void keep_avx512(const double* numbers, std::uint32_t words,
+                                            double constant, std::uint64_t* bits) {
+  for (std::uint32_t w = 0; w < words; ++w) {
+    if (bits[w] != 0) bits[w] &= numbers_avx512<kTest>(numbers + w * kWord, constant);
+  }
+}
+
+template <NumberTest kTest>
+[[gnu::target("avx2")]] void keep_avx2(const double* numbers, std::uint32_t words, double constant,
+                                       std::uint64_t* bits) {
+  for (std::uint32_t w = 0; w < words; ++w) {
+    if (bits[w] != 0) bits[w] &= numbers_avx2<kTest>(numbers + w * kWord, constant);
+  }
+}
+
 [[gnu::target("avx2")]] std::uint32_t half_word_avx2(const std::uint8_t* kinds, std::uint8_t kind) {
   const __m256i left = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kinds));
   const __m256i right = _mm256_set1_epi8(static_cast<char>(kind));
@@ -94,6 +119,13 @@ template <NumberTest kTest>
 
 [[gnu::target("avx2")]] std::uint64_t kinds_avx2(const std::uint8_t* kinds, std::uint8_t kind) {
   return half_word_avx2(kinds, kind) | std::uint64_t{half_word_avx2(kinds + 32, kind)} << 32;
+}
+
+[[gnu::target("avx2")]] void present_avx2(const std::uint8_t* kinds, std::uint32_t words,
+                                          std::uint64_t* bits) {
+  for (std::uint32_t w = 0; w < words; ++w) {
+    if (bits[w] != 0) bits[w] &= ~kinds_avx2(kinds + w * kWord, 0);
+  }
 }
 
 [[gnu::target("popcnt")]] std::uint32_t count_popcnt(const std::uint64_t* words,
@@ -105,40 +137,42 @@ template <NumberTest kTest>
   return static_cast<std::uint32_t>(bits);
 }
 
-using NumberWord = std::uint64_t (*)(const double* numbers, double constant);
-using KindWord = std::uint64_t (*)(const std::uint8_t* kinds, std::uint8_t kind);
+#endif
 
 // Of whole words; null: this machine has nothing better than row by row.
 struct Words {
-  NumberWord numbers[6] = {};
-  KindWord kinds = nullptr;
+  struct Numbers {
+    std::uint64_t (*mask)(const double* numbers, double constant) = nullptr;
+    void (*keep)(const double* numbers, std::uint32_t words, double constant,
+                 std::uint64_t* bits) = nullptr;
+  };
+  Numbers numbers[6] = {};  // by NumberTest
+  std::uint64_t (*kinds)(const std::uint8_t* kinds, std::uint8_t kind) = nullptr;
+  void (*present)(const std::uint8_t* kinds, std::uint32_t words, std::uint64_t* bits) = nullptr;
   std::uint32_t (*count)(const std::uint64_t*, std::uint32_t) = nullptr;
 };
 
+#if defined(__x86_64__)
+
+template <NumberTest kTest>
+Words::Numbers numbers_for(bool wide) {
+  if (wide) return {numbers_avx512<kTest>, keep_avx512<kTest>};
+  return {numbers_avx2<kTest>, keep_avx2<kTest>};
+}
+
 Words choose() {
-  Words words;
   // Whatever has these registers counts bits too.
-  if (!__builtin_cpu_supports("avx2")) return words;
-  words = {{numbers_avx2<NumberTest::greater>, numbers_avx2<NumberTest::greater_equal>,
-            numbers_avx2<NumberTest::less>, numbers_avx2<NumberTest::less_equal>,
-            numbers_avx2<NumberTest::equal>, numbers_avx2<NumberTest::not_equal>},
-           kinds_avx2,
-           count_popcnt};
-  if (!__builtin_cpu_supports("avx512f")) return words;
-  return {{numbers_avx512<NumberTest::greater>, numbers_avx512<NumberTest::greater_equal>,
-           numbers_avx512<NumberTest::less>, numbers_avx512<NumberTest::less_equal>,
-           numbers_avx512<NumberTest::equal>, numbers_avx512<NumberTest::not_equal>},
+  if (!__builtin_cpu_supports("avx2")) return {};
+  const bool wide = __builtin_cpu_supports("avx512f");
+  return {{numbers_for<NumberTest::greater>(wide), numbers_for<NumberTest::greater_equal>(wide),
+           numbers_for<NumberTest::less>(wide), numbers_for<NumberTest::less_equal>(wide),
+           numbers_for<NumberTest::equal>(wide), numbers_for<NumberTest::not_equal>(wide)},
           kinds_avx2,
+          present_avx2,
           count_popcnt};
 }
 
 #else
-
-struct Words {
-  std::uint64_t (*numbers[6])(const double*, double) = {};
-  std::uint64_t (*kinds)(const std::uint8_t*, std::uint8_t) = nullptr;
-  std::uint32_t (*count)(const std::uint64_t*, std::uint32_t) = nullptr;
-};
 
 Words choose() {
   return {};
@@ -152,7 +186,7 @@ const Words words = choose();
 
 std::uint64_t number_mask(const double* numbers, std::uint32_t rows, NumberTest test,
                           double constant) {
-  const auto word = words.numbers[static_cast<std::size_t>(test)];
+  const auto word = words.numbers[static_cast<std::size_t>(test)].mask;
   if (rows == kWord && word != nullptr) return word(numbers, constant);
   return numbers_anywhere(numbers, rows, test, constant);
 }
@@ -165,6 +199,24 @@ std::uint64_t kind_mask(const std::uint8_t* kinds, std::uint32_t rows, std::uint
 std::uint64_t present_mask(const std::uint8_t* kinds, std::uint32_t rows) {
   const std::uint64_t all = rows >= kWord ? ~std::uint64_t{0} : (std::uint64_t{1} << rows) - 1;
   return all & ~kind_mask(kinds, rows, 0);
+}
+
+void keep_numbers(const double* numbers, std::uint32_t rows, NumberTest test, double constant,
+                  std::uint64_t* bits) {
+  const auto keep = words.numbers[static_cast<std::size_t>(test)].keep;
+  const std::uint32_t whole = keep == nullptr ? 0 : rows / kWord;
+  if (whole != 0) keep(numbers, whole, constant, bits);
+  keep_rest(rows, whole, bits, [&](std::uint32_t first, std::uint32_t count) {
+    return numbers_anywhere(numbers + first, count, test, constant);
+  });
+}
+
+void keep_present(const std::uint8_t* kinds, std::uint32_t rows, std::uint64_t* bits) {
+  const std::uint32_t whole = words.present == nullptr ? 0 : rows / kWord;
+  if (whole != 0) words.present(kinds, whole, bits);
+  keep_rest(rows, whole, bits, [&](std::uint32_t first, std::uint32_t count) {
+    return present_mask(kinds + first, count);
+  });
 }
 
 std::uint32_t count_bits(const std::uint64_t* bits, std::uint32_t count) {

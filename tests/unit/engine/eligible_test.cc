@@ -76,13 +76,13 @@ TEST_CASE("eligible: a row is gone at the very moment its time passes", "[engine
 TEST_CASE("eligible: filter and expiry hold together", "[engine]") {
   Rows rows;
   const std::uint64_t now = rows.engine.clock.unix_ms();
-  const Filter filter = *Filter::parse(".n == 1");
+  FilterRun filter(*Filter::parse(".n == 1"));
   const BlockView& view = rows.set->view(0);
   CHECK(rows.ids(eligible_rows(view, now, &filter, rows.scratch.data())) ==
         Rows::expected([](auto id) { return id % 3 == 0; }));
   CHECK(rows.ids(eligible_rows(view, now + 50, &filter, rows.scratch.data())) ==
         Rows::expected([](auto id) { return id % 3 == 0 && id % 5 != 0; }));
-  const Filter none = *Filter::parse(".n == 9");
+  FilterRun none(*Filter::parse(".n == 9"));
   const EligibleRows empty = eligible_rows(view, now, &none, rows.scratch.data());
   CHECK(empty.words == nullptr);
   CHECK(empty.count == 0);

@@ -73,6 +73,39 @@ TEST_CASE("word masks: kinds are seen at every place and no further", "[filter]"
   }
 }
 
+TEST_CASE("word masks: over many words only bits of rows that fail are cleared", "[filter]") {
+  std::mt19937_64 random(kSeed);
+  for (const std::uint32_t rows : {0U, 1U, 63U, 64U, 65U, 128U, 200U, 257U}) {
+    const auto numbers = std::make_unique<double[]>(rows);  // exact, for the address sanitizer
+    const auto kinds = std::make_unique<std::uint8_t[]>(rows);
+    std::vector<std::uint64_t> bits((rows + 63) / 64);
+    for (std::uint32_t i = 0; i < rows; ++i) {
+      numbers[i] = static_cast<double>(random() % 3);
+      kinds[i] = static_cast<std::uint8_t>(random() % 3);
+      // The second word has none.
+      if (i / 64 != 1 && random() % 4 != 0) bits[i / 64] |= std::uint64_t{1} << (i % 64);
+    }
+    const auto expected = [&](auto&& holds_for) {
+      std::vector<std::uint64_t> left = bits;
+      for (std::uint32_t i = 0; i < rows; ++i) {
+        if (!holds_for(i)) left[i / 64] &= ~(std::uint64_t{1} << (i % 64));
+      }
+      return left;
+    };
+    for (int t = 0; t < 6; ++t) {
+      const auto test = static_cast<NumberTest>(t);
+      CAPTURE(kSeed, rows, t);
+      std::vector<std::uint64_t> kept = bits;
+      keep_numbers(numbers.get(), rows, test, 1.0, kept.data());
+      CHECK(kept == expected([&](std::uint32_t i) { return holds(test, numbers[i], 1.0); }));
+    }
+    CAPTURE(kSeed, rows);
+    std::vector<std::uint64_t> kept = bits;
+    keep_present(kinds.get(), rows, kept.data());
+    CHECK(kept == expected([&](std::uint32_t i) { return kinds[i] != 0; }));
+  }
+}
+
 TEST_CASE("word masks: bits are counted, of none and of many words", "[filter]") {
   const std::uint64_t bits[] = {~std::uint64_t{0}, 0, 5, std::uint64_t{1} << 63};
   CHECK(count_bits(bits, 0) == 0);
