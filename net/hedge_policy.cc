@@ -261,15 +261,16 @@ HedgeStep HedgePolicy::hedge(HedgedCall& call, TimePoint now) {
     call.hedge_at = now + options_.delay_max;
     return HedgeStep::wait;
   }
-  const TimePoint due_at = due(call, now);
-  if (now < due_at) {
-    call.hedge_at = std::min(due_at, next_look(call, now));
-    return HedgeStep::wait;
-  }
+  // First of all, as it is cheap: where much waits, many ask.
   const bool pushed_back = refused_at_ && now - *refused_at_ < options_.refusal_pause;
   if (pushed_back || load() > options_.load_max) {
     hold_back(call, stats_.loaded);
     call.hedge_at = pushed_back ? *refused_at_ + options_.refusal_pause : now + options_.delay_max;
+    return HedgeStep::wait;
+  }
+  const TimePoint due_at = due(call, now);
+  if (now < due_at) {
+    call.hedge_at = std::min(due_at, next_look(call, now));
     return HedgeStep::wait;
   }
   const HedgedCall::Copy& first = call.copies[0];
