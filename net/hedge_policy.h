@@ -80,7 +80,7 @@ enum class HedgeStep : std::uint8_t {
   take_back,  // ask the server of copies[0] to take it back if it has not begun; retry() follows
               // when it was. A call that only moves from one queue to another costs nobody
               // anything.
-  send,  // copies[1] to its replica, and take copies[0] back if it has not begun
+  send,       // copies[1] to its replica, and take copies[0] back if it has not begun
 };
 
 class HedgePolicy {
