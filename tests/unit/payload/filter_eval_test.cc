@@ -7,14 +7,13 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstdlib>
-#include <memory>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <string>
 #include <vector>
 
-#include "engine/payload/column_block.h"
 #include "engine/payload/filter.h"
+#include "tests/support/payload_columns.h"
 
 namespace {
 
@@ -22,10 +21,8 @@ using nlohmann::json;
 using vecserve::FieldOptions;
 using vecserve::FieldType;
 using vecserve::Result;
-using vecserve::engine::check_payload;
-using vecserve::engine::ColumnBlock;
-using vecserve::engine::FieldValue;
 using vecserve::engine::Filter;
+using vecserve::test::columns_of;
 
 const std::vector<FieldOptions> kDeclared = {
     {"year", FieldType::number}, {"genre", FieldType::string}, {"live", FieldType::boolean}};
@@ -35,18 +32,6 @@ Filter parsed(const std::string& text) {
   INFO(text << ": " << filter.status().to_string());
   REQUIRE(filter.ok());
   return std::move(filter).value();
-}
-
-std::unique_ptr<ColumnBlock> block_of(const std::vector<FieldOptions>& declared,
-                                      const std::vector<std::string>& payloads) {
-  auto block = std::make_unique<ColumnBlock>(declared, static_cast<std::uint32_t>(payloads.size()));
-  std::vector<FieldValue> values;
-  for (std::uint32_t p = 0; p < payloads.size(); ++p) {
-    INFO(payloads[p]);
-    REQUIRE(check_payload(payloads[p], declared, values).ok());
-    block->append(p, payloads[p], values);
-  }
-  return block;
 }
 
 std::vector<std::uint64_t> all_bits(std::size_t count) {
@@ -62,7 +47,7 @@ std::vector<std::uint32_t> matching(const std::string& text,
     if (filter.matches(payloads[p])) found.push_back(p);
   }
   for (const std::vector<FieldOptions>& declared : {kDeclared, {}}) {
-    const auto block = block_of(declared, payloads);
+    const auto block = columns_of(declared, payloads);
     const auto eligible = all_bits(payloads.size());
     std::vector<std::uint64_t> out(eligible.size(), 0x5555);
     const auto count = static_cast<std::uint32_t>(payloads.size());
@@ -180,7 +165,7 @@ TEST_CASE("filter: only eligible rows are answered, bits beyond the count are cl
           "[filter]") {
   std::vector<std::string> rows;
   for (int i = 0; i < 130; ++i) rows.push_back("{\"year\":" + std::to_string(i) + ",\"x\":1}");
-  const auto block = block_of(kDeclared, rows);
+  const auto block = columns_of(kDeclared, rows);
   for (const char* text : {".year % 2 == 0", ".year % 2 == 0 and .x == 1", ".year + .x > 0"}) {
     const Filter filter = parsed(text);
     const bool even = text[6] == '%';
@@ -450,8 +435,8 @@ TEST_CASE("filter: columns, JSON and a naive evaluator agree on random expressio
       if (payloads.back().empty()) rows.back() = json::object();
     }
     const auto count = static_cast<std::uint32_t>(rows.size());
-    const auto columns = block_of(declared, payloads);
-    const auto texts = block_of({}, payloads);
+    const auto columns = columns_of(declared, payloads);
+    const auto texts = columns_of({}, payloads);
     for (int i = 0; i < 20; ++i) {
       const Tree tree = make.tree(static_cast<int>(make.below(5)));
       const std::string text = print(tree, 0);

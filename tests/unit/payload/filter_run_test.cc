@@ -9,32 +9,21 @@
 
 #include "engine/payload/column_block.h"
 #include "engine/payload/filter.h"
+#include "tests/support/payload_columns.h"
 
 namespace {
 
 using vecserve::FieldOptions;
 using vecserve::FieldType;
-using vecserve::engine::check_payload;
 using vecserve::engine::ColumnBlock;
-using vecserve::engine::FieldValue;
 using vecserve::engine::Filter;
 using vecserve::engine::FilterRun;
+using vecserve::test::columns_of;
 
 struct Block {
   std::vector<FieldOptions> declared;
   std::vector<std::string> rows;
 };
-
-std::unique_ptr<ColumnBlock> columns_of(const Block& block) {
-  const auto count = static_cast<std::uint32_t>(block.rows.size());
-  auto columns = std::make_unique<ColumnBlock>(block.declared, count);
-  std::vector<FieldValue> values;
-  for (std::uint32_t p = 0; p < count; ++p) {
-    REQUIRE(check_payload(block.rows[p], block.declared, values).ok());
-    columns->append(p, block.rows[p], values);
-  }
-  return columns;
-}
 
 TEST_CASE("filter: a run over many blocks answers for each as if it were the only one",
           "[filter]") {
@@ -51,7 +40,7 @@ TEST_CASE("filter: a run over many blocks answers for each as if it were the onl
       {declared, {R"({"year":5,"x":""})", R"({"year":5,"genre":"b"})"}}};
   std::vector<std::unique_ptr<ColumnBlock>> columns;
   columns.reserve(blocks.size());
-  for (const Block& block : blocks) columns.push_back(columns_of(block));
+  for (const Block& block : blocks) columns.push_back(columns_of(block.declared, block.rows));
   for (const char* text : {".year > 1", ".year == 5 and .genre == 'a'", ".year == null", "1",
                            ".genre == 'a' or .year == 5", ".x == '1' and .year >= 1", "not .year",
                            ".year + 1 == 6", ".year > 1 and .x != '2'", ".year <= 1"}) {
