@@ -17,10 +17,18 @@ TimePoint at_us(std::int64_t us) {
   return TimePoint(microseconds(us));
 }
 
-HedgePolicyOptions three() {
+HedgePolicyOptions with_replicas(std::uint32_t replicas) {
   HedgePolicyOptions options;
-  options.replicas = 3;
+  options.replicas = replicas;
   return options;
+}
+
+HedgePolicyOptions three() {
+  return with_replicas(3);
+}
+
+HedgePolicyOptions two() {
+  return with_replicas(2);
 }
 
 // 600 calls of 1 ms, one after the other, so that the delay is known; returns the time after them.
@@ -256,9 +264,7 @@ TEST_CASE("hedge policy: what waits at a replica that answers is not moved befor
 }
 
 TEST_CASE("hedge policy: a call that moved on is in line by when it began, not by when it moved") {
-  HedgePolicyOptions options = three();
-  options.replicas = 2;
-  HedgePolicy policy(options);
+  HedgePolicy policy(two());
   const std::int64_t now = teach_busy(policy);
   // One call is stuck at a replica and moves on to the other, where one that began later runs.
   HedgedCall stuck = policy.begin(at_us(now), 0, true);
@@ -274,8 +280,7 @@ TEST_CASE("hedge policy: a call that moved on is in line by when it began, not b
 }
 
 TEST_CASE("hedge policy: a call that is not taken back soon gets a second copy all the same") {
-  HedgePolicyOptions options = three();
-  options.replicas = 2;
+  HedgePolicyOptions options = two();
   options.bucket_max = 1.5;
   HedgePolicy policy(options);
   const std::int64_t now = teach_busy(policy);
@@ -301,8 +306,7 @@ TEST_CASE("hedge policy: a call that is not taken back soon gets a second copy a
 }
 
 TEST_CASE("hedge policy: a call that moves costs a quarter of a token, when it was taken back") {
-  HedgePolicyOptions options = three();
-  options.replicas = 2;
+  HedgePolicyOptions options = two();
   options.bucket_max = 1.0;
   HedgePolicy policy(options);
   const std::int64_t now = teach_busy(policy);
@@ -400,9 +404,7 @@ TEST_CASE("hedge policy: in a crowd nothing is hedged, and nobody asks often") {
 }
 
 TEST_CASE("hedge policy: a late call asks again when no other replica was any better") {
-  HedgePolicyOptions options = three();
-  options.replicas = 2;
-  HedgePolicy policy(options);
+  HedgePolicy policy(two());
   const std::int64_t now = teach(policy);
   // Both are silent for equally long.
   HedgedCall first = policy.begin(at_us(now), 0, true);
