@@ -26,20 +26,19 @@ constexpr double kMeanWeight = 0.02;  // of one call in the usual time of servin
 // gain at p99.9.
 constexpr double kSilentServices = 2.0;
 constexpr double kSilenceGoesOn = 3.0;
-// A second copy goes out only if it can expect to need this share of what the first still needs: it
-// joins a queue at its end.
+// A second copy goes out only if it can expect to need at most this share of what the first still
+// needs: both are estimates, and to move costs messages.
 constexpr double kBetterShare = 0.8;
 // Below this load the work of a second copy that runs in vain is time nobody else wanted;
 // simulated, it stays below 5 % of all work.
 constexpr double kIdleLoad = 0.45;
 // A call that runs has cost something, and what it still needs is likely less than what a second
-// one would: only well beyond the quantile 1 - budget / 100 of the times of serving is it stuck.
+// one would: only well beyond the quantile 1 - budget / 50 of the times of serving is it stuck.
 constexpr double kStuckParts = 50.0;
 constexpr double kStuckFactor = 1.2;
-// A call that waits at a silent replica moves on at once: if it is taken back there, that is not a
-// second copy but another queue. One that waits elsewhere is hedged at the quantile 1 - budget, or,
-// while less than this share of the bucket is left, at 1 - budget / 5: that keeps the rest for when
-// it matters.
+// A call that waits at a silent replica moves on at once: taken back there, it is not copied but in
+// another queue. One that waits elsewhere moves on at the quantile 1 - budget, or, while less than
+// this share of the bucket is left, at 1 - budget / 5: that keeps the rest for when it matters.
 constexpr double kReserveShare = 0.25;
 constexpr double kLateParts = 5.0;
 // What a copy that was taken back before it ran gives back of its token: it cost messages only.

@@ -34,7 +34,7 @@ struct Settings {
   double seconds = 8.0;  // of each run with real servers
   // Of such runs, hedged and unhedged in turns. Two of three replicas stall at once three times a
   // minute, and how often that happens in a run decides p99.9: with fewer rounds than these it lies
-  // anywhere between half and twice what it is over many.
+  // anywhere between three quarters and one and a half times of what it is over many.
   std::uint32_t rounds = 8;
   std::vector<std::string> replicas = {"simulated", "timed", "scans"};
 
