@@ -39,8 +39,10 @@ constexpr std::uint32_t kNearestPerRow = 4;
 // more of them: so in the first stretch of a query, and seldom later.
 constexpr std::size_t kNearestPays = 8;
 // Rows of which all queries of a bundle are taken: 92 bytes of sketches each, which stay in the
-// first or second level cache.
+// first or second level cache. Fewer queries than kSiftTogether take as many more at a time: for
+// what the sieve asks for at the end of them it must wait.
 constexpr std::uint32_t kSiftRows = 1'024;
+constexpr std::uint32_t kSiftTogether = 8;
 // Rows of a stretch that are looked at ahead of those that are read, shared among the queries of a
 // bundle: what passed lies here and there, and comes from memory in time. With many queries each
 // row serves several, and is soon there.
@@ -55,6 +57,7 @@ constexpr std::uint32_t kSeededTogether = 32;
 struct Bundle {
   std::size_t first = 0;
   std::size_t count = 0;
+  std::uint32_t queries = 0;
 };
 
 struct Worker {
@@ -156,7 +159,9 @@ void CoarseScanner::cut(const ScanRequest& request, std::uint32_t threads) {
   if (sieving_) first_.prepare(request, pieces_);
   bundles_.clear();
   for (std::size_t g = 0; g < groups_.size(); g += kBundleGroups) {
-    bundles_.push_back({g, std::min(kBundleGroups, groups_.size() - g)});
+    const std::size_t count = std::min(kBundleGroups, groups_.size() - g);
+    const Group& last = groups_[g + count - 1];
+    bundles_.push_back({g, count, last.first + last.count - groups_[g].first});
   }
 }
 
@@ -215,9 +220,7 @@ bool CoarseScanner::stop_now(const ScanRequest& request) {
 }
 
 void CoarseScanner::make_workers(const ScanRequest& request, std::uint32_t threads) {
-  while (workers_.size() < threads) {
-    workers_.push_back(std::make_unique<Worker>());
-  }
+  while (workers_.size() < threads) workers_.push_back(std::make_unique<Worker>());
   for (std::uint32_t w = 0; w < threads; ++w) {
     Worker& worker = *workers_[w];
     worker.counts = {};
@@ -302,13 +305,13 @@ void CoarseScanner::scan_from(const CoarseJob& job, const Stretch& stretch, std:
 void CoarseScanner::sift(const CoarseJob& job, const Stretch& stretch, const Bundle& bundle,
                          Worker& worker) {
   for (PassedRows& passed : worker.passed) passed.clear();
+  const std::uint32_t step = kSiftRows * std::max(1u, kSiftTogether / bundle.queries);
   std::uint64_t base = 0;
   for (std::uint32_t p = stretch.first; p < stretch.first + stretch.count; ++p) {
     const Piece& piece = pieces_[p];
-    for (std::uint32_t done = 0; done < piece.rows; done += kSiftRows) {
+    for (std::uint32_t done = 0; done < piece.rows; done += step) {
       if (stop_now(job.request)) return;
-      const Piece part{piece.block, piece.first + done, std::min(kSiftRows, piece.rows - done),
-                       true};
+      const Piece part{piece.block, piece.first + done, std::min(step, piece.rows - done), true};
       for (std::size_t g = bundle.first; g < bundle.first + bundle.count; ++g) {
         std::uint64_t& until = worker.until[g - bundle.first];
         if (until != base + done || !sifting_[g].on()) continue;
@@ -382,16 +385,15 @@ void CoarseScanner::ask_ahead(const CoarseJob& job, std::uint32_t p, std::uint64
 void CoarseScanner::read_rest(const CoarseJob& job, const Stretch& stretch, const Bundle& bundle,
                               Worker& worker, std::vector<BoundList>& lists) {
   const std::uint32_t step = piece_rows(queries_.stride());
-  const Group& last = groups_[bundle.first + bundle.count - 1];
   const std::uint32_t first = groups_[bundle.first].first;
-  const std::uint32_t ahead = kAheadRows / (last.first + last.count - first);
+  const std::uint32_t ahead = kAheadRows / bundle.queries;
   std::uint64_t base = 0;
   for (std::uint32_t p = stretch.first; p < stretch.first + stretch.count; ++p) {
     const Piece& piece = pieces_[p];
     for (std::uint32_t done = 0; done < piece.rows; done += step) {
       if (stop_now(job.request)) return;
       const Piece part{piece.block, piece.first + done, std::min(step, piece.rows - done), true};
-      for (std::uint32_t q = first; q < last.first + last.count; ++q) {
+      for (std::uint32_t q = first; q < first + bundle.queries; ++q) {
         PassedRows& passed = worker.passed[q - first];
         if (passed.done()) continue;
         const float most = sieve_.reach(q, queries_.threshold(q).get());
@@ -478,9 +480,7 @@ void CoarseScanner::scan_once(const ScanRequest& request, bool may_guess, ScanRe
   const CoarseJob job{request, queries_, kernels_};
   if (sieving_) seed_all(job, threads);
   walk(job, threads);
-  if (out_of_memory_.load(std::memory_order_relaxed)) {
-    throw std::bad_alloc();
-  }
+  if (out_of_memory_.load(std::memory_order_relaxed)) throw std::bad_alloc();
   result.queries.resize(request.queries.size());
   for (std::uint32_t w = 0; w < threads; ++w) result.counts.add(workers_[w]->counts);
   result.stopped = stopped_.load(std::memory_order_relaxed);

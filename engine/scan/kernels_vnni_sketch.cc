@@ -1,8 +1,8 @@
 // Sketch kernels for AVX-512 with VNNI. Called by the cascade for rows of a block, where the
 // machine has them. Any thread; pure. First stripe: sixteen rows to a register, four axes to an
-// instruction. Rows that pass are gathered; the records of sixteen are multiplied one by one and
-// tested together. Always holds: nothing here is seen outside but the table, so that
-// no linker takes this code for another machine.
+// instruction. Rows that pass are gathered and their records asked for; those of sixteen are
+// multiplied one by one, a step later, and tested together. Always holds: nothing here is seen
+// outside but the table, so that no linker takes this code for another machine.
 #include <immintrin.h>
 
 #include <cstddef>
@@ -85,12 +85,17 @@ __m512 bound_of(__m512 kept, __m512 row_reach) {
   return _mm512_sub_ps(_mm512_sqrt_ps(_mm512_max_ps(kept, _mm512_setzero_ps())), row_reach);
 }
 
+// Rows of which the first stripe is tested at a time. Records of those that pass are asked for, and
+// read when the next so many are tested: by then they are there. They are asked for into the second
+// level cache, which waits for more lines at a time than the first.
+constexpr std::uint32_t kStepRows = 256;
 // Rows that passed the first stripe, with their dots; of those without a second, their bounds.
-// So many rows at a time that the last sixteen of them, which are seldom all there, do not matter.
-constexpr std::uint32_t kChunkRows = 1024;
+// Those of one step wait while the next is tested; less than sixteen stay longer, as sixteen are
+// tested together. Those that are done go when there is no more room for all rows of a step.
+constexpr std::uint32_t kPassedRows = 4 * kStepRows;
 struct Passed {
-  alignas(64) std::uint32_t rows[kChunkRows + kLanes];
-  alignas(64) float numbers[kChunkRows + kLanes];
+  alignas(64) std::uint32_t rows[kPassedRows + kLanes];
+  alignas(64) float numbers[kPassedRows + kLanes];
   std::uint32_t count = 0;
 };
 
@@ -180,10 +185,9 @@ void measure(const SketchRows& rows, const SketchProbe& probe, float* bounds, fl
   }
 }
 
-// The first test of the rows [from, to).
+// The first test of the rows [from, to); those that pass come behind the others.
 void test_first(const SketchRows& rows, const SketchProbe& probe, const FirstCodes& codes,
                 float reach, std::uint32_t from, std::uint32_t to, Passed& passed) {
-  passed.count = 0;
   for (std::uint32_t first = from; first < to; first += kLanes) {
     auto bits = static_cast<std::uint32_t>(rows.eligible[first / 64] >> (first % 64));
     bits &= there(rows, first);
@@ -198,29 +202,43 @@ void test_first(const SketchRows& rows, const SketchProbe& probe, const FirstCod
   }
 }
 
+// Forgets the first `gone` rows.
+void forget(Passed& passed, std::uint32_t gone) {
+  for (std::uint32_t i = gone; i < passed.count; i += kLanes) {
+    _mm512_storeu_si512(passed.rows + i - gone, _mm512_loadu_si512(passed.rows + i));
+    _mm512_storeu_ps(passed.numbers + i - gone, _mm512_loadu_ps(passed.numbers + i));
+  }
+  passed.count -= gone;
+}
+
 SketchCount sift(const SketchRows& rows, const SketchProbe& probe, SketchReach reach,
                  SketchSurvivor* out) {
   SketchCount count;
   const FirstCodes first = spread(probe);
   const FineCodes fine = fine_codes(rows, probe);
   Passed passed;
-  for (std::uint32_t from = 0; from < rows.count; from += kChunkRows) {
+  std::uint32_t at = 0;  // those before are done
+  for (std::uint32_t from = 0; from < rows.count; from += kStepRows) {
+    if (passed.count > kPassedRows - kStepRows) {
+      forget(passed, at);
+      at = 0;
+    }
     const std::uint32_t left = rows.count - from;
-    const std::uint32_t to = from + (left < kChunkRows ? left : kChunkRows);
+    const std::uint32_t to = from + (left < kStepRows ? left : kStepRows);
+    const std::uint32_t asked = passed.count;
     test_first(rows, probe, first, reach.first, from, to, passed);
-    count.first += passed.count;
+    count.first += passed.count - asked;
     if (rows.fine_codes == 0) {
-      for (std::uint32_t i = 0; i < passed.count; ++i) {
-        out[count.all++] = {passed.rows[i], passed.numbers[i]};
-      }
+      for (; at < passed.count; ++at) out[count.all++] = {passed.rows[at], passed.numbers[at]};
       continue;
     }
-    for (std::uint32_t i = 0; i < passed.count; ++i) {
+    for (std::uint32_t i = asked; i < passed.count; ++i) {
       _mm_prefetch(
           reinterpret_cast<const char*>(rows.fine + std::size_t{passed.rows[i]} * rows.fine_stride),
-          _MM_HINT_T0);
+          _MM_HINT_T1);
     }
-    for (std::uint32_t at = 0; at < passed.count; at += kLanes) {
+    const std::uint32_t until = to == rows.count ? passed.count : asked & ~(kLanes - 1);
+    for (; at < until; at += kLanes) {
       count.all += test_fine(rows, probe, fine, reach.all, passed, at, out + count.all);
     }
   }

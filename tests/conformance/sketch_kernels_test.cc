@@ -215,6 +215,49 @@ TEST_CASE("sketch: every table measures as the portable one, and lets the same r
   }
 }
 
+TEST_CASE("sketch: many rows at a time pass as 64 at a time do", "[sketch]") {
+  constexpr std::uint32_t kCount = 3'003;
+  for (const std::uint32_t dim : {64u, 200u, 260u}) {  // with and without a second stripe
+    const Data data(shapes(dim)[0], DataKind::normal, kCount, 17);
+    SketchQuery query;
+    REQUIRE(data.prepare(1, query));
+    Measured measured(kCount);
+    measured.by(*sketch_kernel_tables().back(), data.all(), query);
+    std::vector<float> sorted(measured.bounds.begin(), measured.bounds.begin() + kCount);
+    std::sort(sorted.begin(), sorted.end());
+    for (const std::uint32_t rank : {0u, 20u, 200u, 1'500u, 2'600u, kCount - 1}) {
+      const float most = std::max(sorted[rank], 0.0f);
+      for (const SketchReach reach : {SketchReach{most, most}, SketchReach{most, 2 * most}}) {
+        for (const SketchKernels* table : sketch_kernel_tables()) {
+          if (!table->supported()) continue;
+          CAPTURE(table->name, dim, rank, reach.all);
+          std::uint32_t first = 0;
+          const Passed passed = sift(*table, data.all(), query, reach, first);
+          std::uint32_t first_expected = 0;
+          Passed expected;
+          for (std::uint32_t from = 0; from < kCount; from += 64) {
+            SketchRows some = data.all();
+            some.first += std::size_t{from} * kSketchFirst;
+            some.bases += from;
+            some.lefts += from;
+            some.reaches += from;
+            some.fine += std::size_t{from} * some.fine_stride;
+            some.eligible += from / 64;
+            some.count = std::min(64u, kCount - from);
+            std::uint32_t here = 0;
+            for (const auto& [row, bound] : sift(*table, some, query, reach, here)) {
+              expected[from + row] = bound;
+            }
+            first_expected += here;
+          }
+          REQUIRE(first == first_expected);
+          REQUIRE(passed == expected);
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("sketch: rows that are not eligible never pass, whatever their bits beyond the last row",
           "[sketch]") {
   const RowShape shape = shapes(128)[0];
