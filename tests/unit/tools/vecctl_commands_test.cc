@@ -5,39 +5,26 @@
 #include "tools/vecctl/commands.h"
 
 #include <catch2/catch.hpp>
-#include <cstdio>
 #include <fstream>
-#include <memory>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "tests/support/ran_command.h"
 #include "tests/support/temporary_folder.h"
 #include "tools/vecctl/describe.h"
 
 namespace vecserve::vecctl {
 namespace {
 
+using test::Ran;
 using test::TemporaryFolder;
-
-struct Ran {
-  Status status;
-  std::string out;
-};
 
 struct Desk {
   TemporaryFolder folder;
 
   Ran run(Arguments arguments) const {
     arguments.folder = folder.at("db");
-    arguments.quiet = true;
-    const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::tmpfile(), std::fclose);
-    REQUIRE(file != nullptr);
-    Ran ran;
-    ran.status = run_command(arguments, file.get());
-    ran.out.resize(static_cast<std::size_t>(std::ftell(file.get())));
-    std::rewind(file.get());
-    REQUIRE(std::fread(ran.out.data(), 1, ran.out.size(), file.get()) == ran.out.size());
-    return ran;
+    return test::run_quietly(std::move(arguments));
   }
   Ran run(const std::string& command, const std::string& name = {}) const {
     Arguments arguments;

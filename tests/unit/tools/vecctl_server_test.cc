@@ -2,11 +2,10 @@
 // what a server refuses said as such. Tests the server target of tools/vecctl. Loopback sockets.
 // Always holds: what a command printed on the server and on a folder is the same text.
 #include <catch2/catch.hpp>
-#include <cstdio>
 #include <fstream>
-#include <memory>
 #include <nlohmann/json.hpp>
 
+#include "tests/support/ran_command.h"
 #include "tests/support/served_database.h"
 #include "tests/support/temporary_folder.h"
 #include "tools/vecctl/commands.h"
@@ -14,31 +13,16 @@
 namespace vecserve::vecctl {
 namespace {
 
+using test::Ran;
+using test::run_quietly;
 using test::ServedDatabase;
 using test::TemporaryFolder;
-
-struct Ran {
-  Status status;
-  std::string out;
-};
-
-Ran run(Arguments arguments) {
-  arguments.quiet = true;
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::tmpfile(), std::fclose);
-  REQUIRE(file != nullptr);
-  Ran ran;
-  ran.status = run_command(arguments, file.get());
-  ran.out.resize(static_cast<std::size_t>(std::ftell(file.get())));
-  std::rewind(file.get());
-  REQUIRE(std::fread(ran.out.data(), 1, ran.out.size(), file.get()) == ran.out.size());
-  return ran;
-}
 
 // Every command, in an order that makes sense, and what it printed.
 std::vector<std::string> run_all(const Arguments& where, const std::string& rows_file) {
   std::vector<std::string> outs;
   const auto add = [&](const Arguments& arguments) {
-    const Ran ran = run(arguments);
+    const Ran ran = run_quietly(arguments);
     INFO(arguments.command << ": " << ran.status.to_string());
     CHECK(ran.status.ok());
     outs.push_back(ran.out);
@@ -114,7 +98,7 @@ TEST_CASE("vecctl: a server and a folder give the same answers to every command"
   }
   Arguments stats = on_server;
   stats.command = "stats";
-  CHECK(run(stats).status.ok());
+  CHECK(run_quietly(stats).status.ok());
 }
 
 TEST_CASE(
@@ -127,9 +111,9 @@ TEST_CASE(
   query.name = "rows";
   query.vector = "1,2,0,0";
   query.explain = true;
-  CHECK(run(query).out.find("PLANE") != std::string::npos);
+  CHECK(run_quietly(query).out.find("PLANE") != std::string::npos);
   query.json = true;
-  const std::string text = run(query).out;
+  const std::string text = run_quietly(query).out;
   const auto told = nlohmann::json::parse(text.substr(text.rfind("{\"explain\"")))["explain"];
   CHECK(told["certified"] == true);
   CHECK(told["reads"]["full"] >= 10);
@@ -139,7 +123,7 @@ TEST_CASE(
   stats.server.address = served.address;
   stats.command = "stats";
   stats.name = "rows";
-  CHECK(run(stats).out.find("rows read a search") != std::string::npos);
+  CHECK(run_quietly(stats).out.find("rows read a search") != std::string::npos);
 }
 
 TEST_CASE("vecctl: an import that the server refuses says why and how far it came") {
@@ -152,11 +136,11 @@ TEST_CASE("vecctl: an import that the server refuses says why and how far it cam
   import.command = "import";
   import.name = "rows";
   import.file = folder.at("rows.csv");
-  const Ran ran = run(import);
+  const Ran ran = run_quietly(import);
   CHECK(ran.status.code() == StatusCode::invalid_argument);
   CHECK(ran.status.message().find("first 1 rows") != std::string::npos);
   import.name = "nothing";
-  CHECK(run(import).status.code() == StatusCode::not_found);
+  CHECK(run_quietly(import).status.code() == StatusCode::not_found);
   CHECK(*served.database->collection("rows")->count() == 1);
 }
 
