@@ -11,33 +11,18 @@
 #include <vector>
 
 #include "net/frame.h"
+#include "tests/support/sealed_frames.h"
 
 namespace {
 
 using namespace vecserve::net;
+using vecserve::test::FrameStart;
+using vecserve::test::sealed_frames;
 
 constexpr std::size_t kBodyMax = 4'096;
 
 void require(bool holds) {
   if (!holds) __builtin_trap();
-}
-
-// Walks over what could be frames and sets both checksums right.
-std::string with_checksums(std::string bytes) {
-  std::size_t at = 0;
-  while (bytes.size() - at >= kHeaderBytes) {
-    std::uint32_t length = 0;
-    std::memcpy(&length, bytes.data() + at + 16, sizeof length);
-    const std::size_t left = bytes.size() - at - kHeaderBytes;
-    const std::size_t size = std::min<std::size_t>(length, left);
-    const auto view = std::string_view(bytes);
-    const std::uint32_t body = frame_checksum(view.substr(at + kHeaderBytes, size));
-    std::memcpy(bytes.data() + at + 24, &body, sizeof body);
-    const std::uint32_t head = frame_checksum(view.substr(at, kHeaderBytes - sizeof body));
-    std::memcpy(bytes.data() + at + 28, &head, sizeof head);
-    at += kHeaderBytes + size;
-  }
-  return bytes;
 }
 
 struct Outcome {
@@ -81,6 +66,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::size_t piece = 1 + data[0] % 64;
   const std::string bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
   try_stream(bytes, piece);
-  try_stream(with_checksums(bytes), piece);
+  try_stream(sealed_frames(bytes, FrameStart::as_given), piece);
   return 0;
 }

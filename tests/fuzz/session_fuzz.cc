@@ -15,6 +15,7 @@
 
 #include "net/conversation.h"
 #include "net/serving.h"
+#include "tests/support/sealed_frames.h"
 
 namespace {
 
@@ -50,25 +51,6 @@ struct House {
   Serving serving{ServingOptions(), clock};
   std::shared_ptr<ServerShared> shared;
 };
-
-std::string with_checksums(std::string bytes) {
-  std::size_t at = 0;
-  while (bytes.size() - at >= kHeaderBytes) {
-    std::uint32_t length = 0;
-    bytes[at] = static_cast<char>(kMagicFirst);
-    bytes[at + 1] = static_cast<char>(kMagicSecond);
-    bytes[at + 2] = kVersionMax;
-    std::memcpy(&length, bytes.data() + at + 16, sizeof length);
-    const std::size_t size = std::min<std::size_t>(length, bytes.size() - at - kHeaderBytes);
-    const auto view = std::string_view(bytes);
-    const std::uint32_t body = frame_checksum(view.substr(at + kHeaderBytes, size));
-    std::memcpy(bytes.data() + at + 24, &body, sizeof body);
-    const std::uint32_t head = frame_checksum(view.substr(at, kHeaderBytes - sizeof body));
-    std::memcpy(bytes.data() + at + 28, &head, sizeof head);
-    at += kHeaderBytes + size;
-  }
-  return bytes;
-}
 
 bool give(Conversation& talk, FrameReader& reader, std::string_view bytes, std::size_t piece) {
   for (;;) {
@@ -121,7 +103,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::string hello;
   require(encode_request({.verb = Verb::hello}, HelloRequest(), 4'096, hello).ok());
   if (!greet || give(*talk, reader, hello, hello.size())) {
-    static_cast<void>(give(*talk, reader, with_checksums(given), piece));
+    static_cast<void>(
+        give(*talk, reader, test::sealed_frames(given, test::FrameStart::right), piece));
   }
   const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
   require(house.serving.wait_idle(until));
