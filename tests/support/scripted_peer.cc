@@ -110,6 +110,15 @@ std::string ScriptedPeer::address() const {
   return "127.0.0.1:" + std::to_string(port_);
 }
 
+ClientOptions ScriptedPeer::client_options() const {
+  ClientOptions options;
+  options.address = address();
+  options.timeout = std::chrono::seconds(20);
+  options.backoff_min = std::chrono::milliseconds(1);
+  options.backoff_max = std::chrono::milliseconds(5);
+  return options;
+}
+
 net::HelloReply ScriptedPeer::usual_hello() {
   net::HelloReply hello;
   hello.server = "scripted";

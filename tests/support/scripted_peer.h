@@ -17,6 +17,7 @@
 #include "net/frame.h"
 #include "net/reply.h"
 #include "net/request.h"
+#include "vecserve/client.h"
 
 namespace vecserve::test {
 
@@ -59,6 +60,8 @@ class ScriptedPeer {
 
   [[nodiscard]] std::string address() const;  // "127.0.0.1:PORT"
   [[nodiscard]] std::uint16_t port() const { return port_; }
+  // For clients that wait long for an answer, and hardly between two tries.
+  [[nodiscard]] ClientOptions client_options() const;
 
   // What most scripts do: greet, then answer each request by `answer` until the client goes.
   using Answer = std::function<void(PeerConnection&, const PeerRequest&)>;

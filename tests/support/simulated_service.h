@@ -82,6 +82,13 @@ class SimulatedService {
   std::optional<net::Refusal> refusal_;
 };
 
+// As usual but for the size of batches.
+[[nodiscard]] inline net::DispatchOptions dispatch_options(std::uint32_t batch_max = 64) {
+  net::DispatchOptions options;
+  options.batch_max = batch_max;
+  return options;
+}
+
 [[nodiscard]] net::WorkTerms terms_of(net::GroupId group,
                                       Priority priority = Priority::interactive);
 

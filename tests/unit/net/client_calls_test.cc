@@ -16,15 +16,6 @@ namespace {
 using namespace std::chrono_literals;
 using net::Verb;
 
-ClientOptions options_for(const ScriptedPeer& peer) {
-  ClientOptions options;
-  options.address = peer.address();
-  options.timeout = 20s;
-  options.backoff_min = 1ms;
-  options.backoff_max = 5ms;
-  return options;
-}
-
 TEST_CASE("client calls: replies in any order find their calls") {
   ScriptedPeer peer([](PeerConnection& connection, std::uint32_t) {
     if (!connection.greet(ScriptedPeer::usual_hello())) return;
@@ -40,7 +31,7 @@ TEST_CASE("client calls: replies in any order find their calls") {
     while (connection.next(rest)) {
     }
   });
-  auto client = Client::connect(options_for(peer));
+  auto client = Client::connect(peer.client_options());
   REQUIRE(client.ok());
   std::vector<std::future<Reply<std::uint64_t>>> replies;
   for (std::size_t i = 0; i < 5; ++i) {
@@ -79,7 +70,7 @@ TEST_CASE(
       connection.reply(request.header, written);
     }
   });
-  auto client = Client::connect(options_for(peer));
+  auto client = Client::connect(peer.client_options());
   REQUIRE(client.ok());
   const std::vector<float> vector = {1.0F};
   const RowInput row{7, vector, {}, {}};
@@ -102,7 +93,7 @@ TEST_CASE("client calls: creating and dropping is not sent a second time") {
     PeerRequest request;
     if (connection.next(request)) ++seen;
   });
-  auto client = Client::connect(options_for(peer));
+  auto client = Client::connect(peer.client_options());
   REQUIRE(client.ok());
   CollectionOptions collection;
   collection.dim = 4;
@@ -119,7 +110,7 @@ TEST_CASE("client calls: attempts are bounded when every connection is lost") {
     PeerRequest request;
     if (connection.next(request)) ++seen;
   });
-  auto options = options_for(peer);
+  auto options = peer.client_options();
   options.attempts_max = 4;
   auto client = Client::connect(options);
   REQUIRE(client.ok());
@@ -142,7 +133,7 @@ TEST_CASE("client calls: a refusal is repeated when the server said to come back
           connection.reply(asked.header, net::CountReply{9});
         }
       }));
-  auto client = Client::connect(options_for(peer));
+  auto client = Client::connect(peer.client_options());
   REQUIRE(client.ok());
   const auto reply = client->count("c");
   REQUIRE(reply.ok());
@@ -159,7 +150,7 @@ TEST_CASE("client calls: a refusal that cannot be repeated in time comes back wi
         error.retry = {5ms, 60s};
         connection.refuse(asked.header, error);
       }));
-  auto client = Client::connect(options_for(peer));
+  auto client = Client::connect(peer.client_options());
   REQUIRE(client.ok());
   const auto reply = client->count("c");
   CHECK(reply.status().code() == StatusCode::resource_exhausted);
@@ -176,7 +167,7 @@ TEST_CASE("client calls: a client holds back when most is refused, and says so")
         error.retry = {60s, 60s};
         connection.refuse(asked.header, error);
       }));
-  auto client = Client::connect(options_for(peer));
+  auto client = Client::connect(peer.client_options());
   REQUIRE(client.ok());
   int throttled = 0;
   for (int i = 0; i < 200; ++i) {
@@ -204,7 +195,7 @@ TEST_CASE("client calls: silence ends at the deadline, and the server is told") 
       cancelled.set_value(std::get<net::CancelRequest>(asked.request).target);
     }
   }));
-  auto client = Client::connect(options_for(peer));
+  auto client = Client::connect(peer.client_options());
   REQUIRE(client.ok());
   CallOptions call;
   call.timeout = 30ms;
@@ -232,7 +223,7 @@ TEST_CASE("client calls: a call that is taken back ends by the server's word") {
         ran.batch_size = 3;
         connection.reply(taken_back, net::CountReply{5}, ran);
       }));
-  auto client = Client::connect(options_for(peer));
+  auto client = Client::connect(peer.client_options());
   REQUIRE(client.ok());
   auto [done, reply] = promised<std::uint64_t>();
   const CallId call = client->async_count("books", "", {}, done);
@@ -255,7 +246,7 @@ TEST_CASE("client calls: a cancelled call ends at once, and the server is told")
       cancelled.set_value(std::get<net::CancelRequest>(asked.request).target);
     }
   }));
-  auto client = Client::connect(options_for(peer));
+  auto client = Client::connect(peer.client_options());
   REQUIRE(client.ok());
   auto [done, reply] = promised<std::uint64_t>();
   const CallId call = client->async_count("c", {}, {}, done);
@@ -287,7 +278,7 @@ TEST_CASE("client calls: no more are sent at once than the server allows") {
       held.clear();
     }
   });
-  auto client = Client::connect(options_for(peer));
+  auto client = Client::connect(peer.client_options());
   REQUIRE(client.ok());
   std::vector<std::future<Reply<std::uint64_t>>> replies;
   for (int i = 0; i < 30; ++i) {
@@ -307,7 +298,7 @@ TEST_CASE("client calls: the client's own bound refuses what is beyond it") {
         released.wait();
         connection.reply(asked.header, net::CountReply{1});
       }));
-  auto options = options_for(peer);
+  auto options = peer.client_options();
   options.calls_max = 2;
   auto client = Client::connect(options);
   REQUIRE(client.ok());

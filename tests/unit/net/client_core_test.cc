@@ -16,15 +16,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-ClientOptions options_for(const ScriptedPeer& peer) {
-  ClientOptions options;
-  options.address = peer.address();
-  options.timeout = 20s;
-  options.backoff_min = 1ms;
-  options.backoff_max = 5ms;
-  return options;
-}
-
 TEST_CASE("client core: nobody there is said at once") {
   std::string address;
   {
@@ -45,7 +36,7 @@ TEST_CASE("client core: a server that does not greet is given up in time") {
     while (connection.next(request)) {
     }
   });
-  auto options = options_for(peer);
+  auto options = peer.client_options();
   options.connect_timeout = 30ms;
   CHECK(Client::connect(options).status().code() == StatusCode::unavailable);
 }
@@ -60,7 +51,7 @@ TEST_CASE("client core: a token that is not known is said as such") {
     error.status = {StatusCode::unauthenticated, "the token is not known"};
     connection.refuse(request.header, error);
   });
-  auto options = options_for(peer);
+  auto options = peer.client_options();
   options.token = "wrong";
   CHECK(Client::connect(options).status().code() == StatusCode::unauthenticated);
 }
@@ -75,14 +66,14 @@ TEST_CASE("client core: a server of another version says which it speaks") {
     error.version_max = 5;
     connection.refuse(request.header, error);
   });
-  const auto client = Client::connect(options_for(peer));
+  const auto client = Client::connect(peer.client_options());
   CHECK(client.status().code() == StatusCode::failed_precondition);
   CHECK(client.status().message().find("3 to 5") != std::string::npos);
 }
 
 TEST_CASE("client core: what the server said of itself is kept") {
   const ScriptedPeer peer(ScriptedPeer::answering([](PeerConnection&, const PeerRequest&) {}));
-  const auto client = Client::connect(options_for(peer));
+  const auto client = Client::connect(peer.client_options());
   REQUIRE(client.ok());
   CHECK(client->server_info().version == "scripted");
   CHECK(client->server_info().protocol == net::kVersionMax);
@@ -99,7 +90,7 @@ TEST_CASE("client core: a request above the server's frame limit never leaves") 
     PeerRequest request;
     while (connection.next(request)) ++seen;
   });
-  auto client = Client::connect(options_for(peer));
+  auto client = Client::connect(peer.client_options());
   REQUIRE(client.ok());
   CHECK(client->count("c", std::string(2'000, '.')).status().code() ==
         StatusCode::invalid_argument);
@@ -108,7 +99,7 @@ TEST_CASE("client core: a request above the server's frame limit never leaves") 
 
 TEST_CASE("client core: closing ends every call with cancelled") {
   const ScriptedPeer peer(ScriptedPeer::answering([](PeerConnection&, const PeerRequest&) {}));
-  auto client = Client::connect(options_for(peer));
+  auto client = Client::connect(peer.client_options());
   REQUIRE(client.ok());
   std::vector<std::future<Reply<std::uint64_t>>> replies;
   for (int i = 0; i < 100; ++i) {
@@ -127,7 +118,7 @@ TEST_CASE("client core: many threads may call while another closes") {
       ScriptedPeer::answering([](PeerConnection& connection, const PeerRequest& asked) {
         connection.reply(asked.header, net::CountReply{1});
       }));
-  auto client = Client::connect(options_for(peer));
+  auto client = Client::connect(peer.client_options());
   REQUIRE(client.ok());
   std::atomic<int> ended{0};
   std::atomic<int> begun{0};
@@ -152,7 +143,7 @@ TEST_CASE("client core: a callback may begin calls but not wait for them") {
       ScriptedPeer::answering([](PeerConnection& connection, const PeerRequest& asked) {
         connection.reply(asked.header, net::CountReply{1});
       }));
-  auto client = Client::connect(options_for(peer));
+  auto client = Client::connect(peer.client_options());
   REQUIRE(client.ok());
   auto [done, second] = promised<std::uint64_t>();
   std::promise<StatusCode> waited;

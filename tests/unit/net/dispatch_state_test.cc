@@ -20,6 +20,7 @@ namespace {
 
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
+using test::dispatch_options;
 using test::flood;
 using test::learn;
 using test::Served;
@@ -27,14 +28,8 @@ using test::SimulatedDevice;
 using test::SimulatedService;
 using test::terms_of;
 
-DispatchOptions options_of() {
-  DispatchOptions options;
-  options.batch_max = 64;
-  return options;
-}
-
 TEST_CASE("dispatch: a full queue refuses with the wait and when to come again") {
-  SimulatedService service(options_of(), {}, 1);
+  SimulatedService service(dispatch_options(), {}, 1);
   learn(service, terms_of(1));
   const auto peer = service.dispatch().join();
   std::vector<Served> done;
@@ -53,7 +48,7 @@ TEST_CASE("dispatch: a full queue refuses with the wait and when to come again")
 }
 
 TEST_CASE("dispatch: an idle server tries again after a slow spell") {
-  SimulatedService service(options_of(), {}, 1);
+  SimulatedService service(dispatch_options(), {}, 1);
   service.device().fixed = milliseconds(50);
   learn(service, terms_of(1));
   service.device().fixed = microseconds(300);
@@ -74,7 +69,7 @@ TEST_CASE("dispatch: an idle server tries again after a slow spell") {
 }
 
 TEST_CASE("dispatch: a connection that floods gives way to one that asks little") {
-  SimulatedService service(options_of(), {}, 1);
+  SimulatedService service(dispatch_options(), {}, 1);
   learn(service, terms_of(1));
   const auto flooder = service.dispatch().join();
   const auto polite = service.dispatch().join();
@@ -117,7 +112,7 @@ Duration gap(test::Dice& dice, double rate) {
 TEST_CASE("dispatch: interactive work is served while bulk work overflows, which keeps its share") {
   const bool same_group = GENERATE(true, false);
   INFO("same group " << same_group);
-  SimulatedService service(options_of(), {}, 1);
+  SimulatedService service(dispatch_options(), {}, 1);
   const GroupId bulk_group = same_group ? 1 : 2;
   learn(service, terms_of(1));
   learn(service, terms_of(bulk_group));
@@ -149,7 +144,7 @@ TEST_CASE("dispatch: interactive work is served while bulk work overflows, which
 }
 
 TEST_CASE("dispatch: background work is not forgotten while interactive work overflows") {
-  SimulatedService service(options_of(), {}, 1);
+  SimulatedService service(dispatch_options(), {}, 1);
   learn(service, terms_of(1));
   const auto a = service.dispatch().join();
   const auto b = service.dispatch().join();
@@ -166,7 +161,7 @@ TEST_CASE("dispatch: background work is not forgotten while interactive work ove
 }
 
 TEST_CASE("dispatch: a long batch on one lane does not shut out short ones on the other") {
-  SimulatedService service(options_of(), {}, 1);
+  SimulatedService service(dispatch_options(), {}, 1);
   service.device().serial = false;
   learn(service, terms_of(1));
   const auto peer = service.dispatch().join();
@@ -186,7 +181,7 @@ TEST_CASE("dispatch: a long batch on one lane does not shut out short ones on th
 }
 
 TEST_CASE("dispatch: the load that a reply carries falls and rises with what waits") {
-  SimulatedService service(options_of(), {}, 1);
+  SimulatedService service(dispatch_options(), {}, 1);
   learn(service, terms_of(1));
   const auto a = service.dispatch().join();
   const auto b = service.dispatch().join();
@@ -286,7 +281,7 @@ struct ByHand {
 };
 
 TEST_CASE("dispatch: a short work that comes alone after a pause stays with who brought it") {
-  ByHand hands(options_of());
+  ByHand hands(dispatch_options());
   CHECK_FALSE(hands.bring());  // nobody knows yet how long it takes
   for (int i = 0; i < 100; ++i) {
     hands.run(microseconds(50));
@@ -307,7 +302,7 @@ TEST_CASE("dispatch: a short work that comes alone after a pause stays with who 
 }
 
 TEST_CASE("dispatch: a work that takes long, or that nobody may run, goes to a lane") {
-  DispatchOptions options = options_of();
+  DispatchOptions options = dispatch_options();
   options.guest_most = GENERATE(microseconds(0), microseconds(49), microseconds(60));
   INFO("a guest may take " << options.guest_most.count() << " ns");
   ByHand hands(options);
@@ -322,13 +317,13 @@ TEST_CASE("dispatch: a work that takes long, or that nobody may run, goes to a l
 
 TEST_CASE(
     "dispatch: a guest's batch is predicted and counted like any, and takes no lane's place") {
-  ByHand hands(options_of());
+  ByHand hands(dispatch_options());
   static_cast<void>(hands.bring());
   hands.run(microseconds(50));
   hands.clock.advance(milliseconds(1));
   REQUIRE(hands.bring());
   Batch guest;
-  guest.lane = options_of().lanes;
+  guest.lane = dispatch_options().lanes;
   REQUIRE(hands.dispatch.close(guest));
   Batch lanes[2];
   for (Batch& batch : lanes) {

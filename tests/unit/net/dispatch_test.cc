@@ -19,6 +19,7 @@ namespace {
 
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
+using test::dispatch_options;
 using test::flood;
 using test::learn;
 using test::Served;
@@ -26,14 +27,8 @@ using test::SimulatedDevice;
 using test::SimulatedService;
 using test::terms_of;
 
-DispatchOptions options_of(std::uint32_t batch_max = 64) {
-  DispatchOptions options;
-  options.batch_max = batch_max;
-  return options;
-}
-
 TEST_CASE("dispatch: a lone work begins at once and is answered with its stages") {
-  SimulatedService service(options_of(), {}, 1);
+  SimulatedService service(dispatch_options(), {}, 1);
   Served served;
   const auto peer = service.dispatch().join();
   REQUIRE(service.submit(peer, terms_of(7), [&](const Served& s) { served = s; }) != nullptr);
@@ -52,7 +47,7 @@ TEST_CASE("dispatch: a lone work begins at once and is answered with its stages"
 }
 
 TEST_CASE("dispatch: what comes while the lanes are busy rides in one batch") {
-  SimulatedService service(options_of(), {}, 1);
+  SimulatedService service(dispatch_options(), {}, 1);
   const auto peer = service.dispatch().join();
   std::vector<Served> done;
   flood(service, peer, terms_of(7), 12, done);
@@ -65,7 +60,7 @@ TEST_CASE("dispatch: what comes while the lanes are busy rides in one batch") {
 }
 
 TEST_CASE("dispatch: works of different groups never share a batch, nor do those of none") {
-  SimulatedService service(options_of(), {}, 1);
+  SimulatedService service(dispatch_options(), {}, 1);
   service.on_batch = [](const Batch& batch) {
     for (const auto& work : batch.works) CHECK(work->terms().group == batch.group);
     if (batch.group == kAlone) CHECK(batch.works.size() == 1);
@@ -84,7 +79,7 @@ TEST_CASE("dispatch: works of different groups never share a batch, nor do those
 }
 
 TEST_CASE("dispatch: a deadline that has passed or cannot be met is refused at once") {
-  SimulatedService service(options_of(), {}, 1);
+  SimulatedService service(dispatch_options(), {}, 1);
   learn(service, terms_of(1));
   const auto peer = service.dispatch().join();
   WorkTerms terms = terms_of(1);
@@ -108,7 +103,7 @@ TEST_CASE("dispatch: a deadline that has passed or cannot be met is refused at o
 
 TEST_CASE("dispatch: without admission everything waits and is served, however late") {
   for (const Admission admission : {Admission::by_time, Admission::unbounded}) {
-    DispatchOptions options = options_of(16);
+    DispatchOptions options = dispatch_options(16);
     options.admission = admission;
     SimulatedService service(options, {}, 1);
     learn(service, terms_of(7));
@@ -138,7 +133,7 @@ TEST_CASE("dispatch: without admission everything waits and is served, however l
 }
 
 TEST_CASE("dispatch: the backstops hold without admission too") {
-  DispatchOptions options = options_of(16);
+  DispatchOptions options = dispatch_options(16);
   options.admission = Admission::unbounded;
   options.works_max = 50;
   SimulatedService service(options, {}, 1);
@@ -151,7 +146,7 @@ TEST_CASE("dispatch: the backstops hold without admission too") {
 }
 
 TEST_CASE("dispatch: a queued work that is cancelled is answered at once and never begins") {
-  SimulatedService service(options_of(), {}, 1);
+  SimulatedService service(dispatch_options(), {}, 1);
   const auto peer = service.dispatch().join();
   std::vector<Served> busy;
   flood(service, peer, terms_of(1), 2, busy);
@@ -168,7 +163,7 @@ TEST_CASE("dispatch: a queued work that is cancelled is answered at once and nev
 }
 
 TEST_CASE("dispatch: a running batch is stopped when the last who wants it cancels") {
-  SimulatedService service(options_of(), {}, 1);
+  SimulatedService service(dispatch_options(), {}, 1);
   std::shared_ptr<CancelToken> stop;
   service.on_batch = [&](const Batch& batch) { stop = batch.stop; };
   const auto peer = service.dispatch().join();
@@ -192,7 +187,7 @@ TEST_CASE("dispatch: a running batch is stopped when the last who wants it cance
 }
 
 TEST_CASE("dispatch: all works of a peer that hangs up are cancelled, nobody else's") {
-  SimulatedService service(options_of(), {}, 1);
+  SimulatedService service(dispatch_options(), {}, 1);
   const auto gone = service.dispatch().join();
   const auto stays = service.dispatch().join();
   std::vector<Served> of_gone;
@@ -212,7 +207,7 @@ TEST_CASE("dispatch: all works of a peer that hangs up are cancelled, nobody els
 }
 
 TEST_CASE("dispatch: a draining core takes nothing new and finishes what it has") {
-  SimulatedService service(options_of(), {}, 1);
+  SimulatedService service(dispatch_options(), {}, 1);
   const auto peer = service.dispatch().join();
   std::vector<Served> done;
   flood(service, peer, terms_of(1), 10, done);
@@ -226,7 +221,7 @@ TEST_CASE("dispatch: a draining core takes nothing new and finishes what it has"
 }
 
 TEST_CASE("dispatch: stopping answers what waits and stops what runs") {
-  SimulatedService service(options_of(), {}, 1);
+  SimulatedService service(dispatch_options(), {}, 1);
   std::vector<std::shared_ptr<CancelToken>> stops;
   service.on_batch = [&](const Batch& batch) { stops.push_back(batch.stop); };
   const auto peer = service.dispatch().join();
@@ -245,7 +240,7 @@ TEST_CASE("dispatch: stopping answers what waits and stops what runs") {
 }
 
 TEST_CASE("dispatch: the bounds on works and bytes hold and are given back") {
-  DispatchOptions options = options_of();
+  DispatchOptions options = dispatch_options();
   options.works_max = 5;
   options.peer_works_max = 3;
   options.bytes_max = 100;
@@ -404,7 +399,7 @@ TEST_CASE("dispatch: the order of arrival does not change what becomes of works"
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
     INFO("seed " << seed);
     test::Dice dice(seed);
-    DispatchOptions options = options_of();
+    DispatchOptions options = dispatch_options();
     options.target = std::chrono::seconds(1);
     SimulatedService service(options, {}, seed);
     const auto peer = service.dispatch().join();
