@@ -78,9 +78,7 @@ class CrashLoop {
   }
 
   [[nodiscard]] std::uint64_t bad_figures() const {
-    const CrashFindings& f = journal_.findings();
-    return f.lost + f.resurrected + f.phantom + f.half_batches + f.wrong_searches +
-           f.wrong_replies + restart_failures_;
+    return journal_.findings().bad() + restart_failures_;
   }
   [[nodiscard]] bool passed() const {
     if (settings_.graph && graphs_restored_ * 2 < graphs_) return false;

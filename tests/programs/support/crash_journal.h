@@ -27,9 +27,11 @@ struct CrashFindings {
   std::uint64_t wrong_replies = 0;   // codes or row counts that the journal does not expect
   std::uint64_t checkpoints = 0;     // acknowledged checkpoints that were compared as well
 
-  [[nodiscard]] bool clean() const {
-    return lost + resurrected + phantom + half_batches + wrong_searches + wrong_replies == 0;
+  // All that must not be.
+  [[nodiscard]] std::uint64_t bad() const {
+    return lost + resurrected + phantom + half_batches + wrong_searches + wrong_replies;
   }
+  [[nodiscard]] bool clean() const { return bad() == 0; }
 };
 
 // The rows of one thread, and whether its second collection exists.
