@@ -209,11 +209,7 @@ void serve(const Dataset& data, const Flags& flags) {
 
 void add_flags(CLI::App& app, Flags& flags) {
   add_common_flags(app, flags.common);
-  app.add_option("--data", flags.data.name, "a data set, see dataset.h, or a .npy or .fvecs file");
-  app.add_option("--rows", flags.data.rows, "at most so many rows");
-  app.add_option("--dim", flags.data.dim, "of synthetic sets");
-  app.add_option("--queries", flags.data.queries, "at most so many different queries (1,000)");
-  app.add_option("--folder", flags.data.folder, "where made data and right answers are kept");
+  add_data_flags(app, flags.data);
   app.add_option("--metric", flags.metric)->check(CLI::IsMember({"l2", "dot", "cosine"}));
   app.add_option("--k", flags.k)->check(CLI::Range(1, 100));
   app.add_option("--ef", flags.ef, "beams, in nodes")->delimiter(',')->check(CLI::Range(1, 65536));
@@ -239,11 +235,7 @@ void run(int argc, char** argv) {
   Flags flags;
   CLI::App app("Approximate search: recall, speed, building and memory of the graph");
   add_flags(app, flags);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    std::exit(app.exit(error));
-  }
+  parse_flags(app, argc, argv);
   flags.data.seed = flags.common.seed;
   Report report("ann", flags.common);
   if (flags.common.smoke) {

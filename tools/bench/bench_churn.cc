@@ -308,11 +308,7 @@ void run(int argc, char** argv) {
       ->check(CLI::Range(0.01, 0.999));
   app.add_option("--threads", flags.threads, "of the database")->check(CLI::Range(1, 256));
   app.add_option("--seconds", flags.seconds, "of searching with and without writes");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    std::exit(app.exit(error));
-  }
+  parse_flags(app, argc, argv);
   if (flags.common.smoke) {
     flags.data.name = "clusters";
     flags.data.rows = 12'000;

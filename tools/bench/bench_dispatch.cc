@@ -186,11 +186,7 @@ void body(int argc, char** argv) {
   app.add_option("--peers", settings.peers, "connections (256)")->check(CLI::Range(1, 100'000));
   app.add_option("--batch", settings.batch, "the largest batch (64)")->check(CLI::Range(1, 65'536));
   app.add_option("--rounds", settings.rounds, "batches per case (20000)");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    std::exit(app.exit(error));
-  }
+  parse_flags(app, argc, argv);
   if (settings.common.smoke) settings.rounds = 200;
   Bench(settings).run();
 }

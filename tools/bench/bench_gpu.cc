@@ -75,11 +75,7 @@ void parse(int argc, char** argv, Flags& flags) {
                  "for many queries; 77 when it is asked for by name and is not there")
       ->check(CLI::IsMember({"choose", "mma", "wgmma"}));
   app.add_option("--insert-rate", flags.insert_rate, "rows per second beside searches");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    std::exit(app.exit(error));
-  }
+  parse_flags(app, argc, argv);
   if (flags.common.smoke) {
     flags.rows.rows = 3'000;
     flags.rows.dim = 128;

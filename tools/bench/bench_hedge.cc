@@ -193,11 +193,7 @@ void run(int argc, char** argv) {
   app.add_option("--replicas", settings.replicas, "any of simulated, timed, scans")
       ->delimiter(',')
       ->check(CLI::IsMember({"simulated", "timed", "scans"}));
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    std::exit(app.exit(error));
-  }
+  parse_flags(app, argc, argv);
   if (settings.common.smoke) {
     settings.seeds = 1;
     settings.calls = 20'000;

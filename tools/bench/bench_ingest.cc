@@ -167,11 +167,7 @@ void run(int argc, char** argv) {
   app.add_option("--threads", settings.threads, "list of thread counts")->delimiter(',');
   app.add_option("--batch", settings.batches, "list of rows per batch")->delimiter(',');
   app.add_option("--durability", settings.durability)->check(CLI::IsMember({"sync", "process"}));
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    std::exit(app.exit(error));
-  }
+  parse_flags(app, argc, argv);
   if (settings.common.smoke) {
     settings.rounds = 1;
     settings.round_ms = 40;

@@ -112,11 +112,7 @@ void run(int argc, char** argv) {
   app.add_option("--phases", settings.phases)->check(CLI::PositiveNumber);
   app.add_option("--phase-ms", settings.phase_ms)->check(CLI::PositiveNumber);
   app.add_option("--durability", settings.durability)->check(CLI::IsMember({"sync", "process"}));
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    std::exit(app.exit(error));
-  }
+  parse_flags(app, argc, argv);
   if (settings.common.smoke) {
     settings.shape.rows = 1000;
     settings.phases = 2;

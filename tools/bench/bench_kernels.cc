@@ -200,11 +200,7 @@ void run(int argc, char** argv) {
   app.add_option("--dim", flags.dim, "only this dimension (default: 128 and 784)");
   app.add_option("--mib", flags.mib, "MiB of rows per case");
   app.add_flag("--list", flags.list, "print the kernel tables that run here, best first, and exit");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    std::exit(app.exit(error));
-  }
+  parse_flags(app, argc, argv);
   if (flags.list) {
     for (const std::string_view name : engine::kernel_names()) std::puts(std::string(name).c_str());
     return;

@@ -152,11 +152,7 @@ void run(int argc, char** argv) {
   app.add_option("--kernels", flags.kernels, "only this table");
   app.add_option("--dim", flags.dim, "only this dimension (default: 128 and 784)");
   app.add_option("--mib", flags.mib, "MiB of rows per case");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    std::exit(app.exit(error));
-  }
+  parse_flags(app, argc, argv);
   Report report("kernels_coarse", flags.common);
   std::vector<std::uint32_t> dims{128, 784};
   if (flags.dim != 0) dims = {flags.dim};

@@ -111,11 +111,7 @@ void body(int argc, char** argv) {
   app.add_flag("--simulate", settings.simulate, "the only mode; for a real server: loadgen");
   app.add_option("--searches", settings.searches, "knees searched")->check(CLI::Range(1, 10'000));
   app.add_option("--passes", settings.passes, "runs above the knee")->check(CLI::Range(1, 100'000));
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    std::exit(app.exit(error));
-  }
+  parse_flags(app, argc, argv);
   if (settings.common.smoke) {
     settings.searches = 1;
     settings.passes = 10;

@@ -56,11 +56,7 @@ void run(int argc, char** argv) {
   app.add_option("--dim", shape.dim)->check(CLI::Range(1, 65536));
   app.add_option("--planes", planes, "what is kept of each vector: automatic, full or coarse");
   app.add_flag("--in-memory", in_memory, "a database that keeps nothing on disk");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    std::exit(app.exit(error));
-  }
+  parse_flags(app, argc, argv);
   if (common.smoke) {
     shape.rows = 5000;
     shape.dim = 16;

@@ -253,11 +253,7 @@ void body(int argc, char** argv) {
   app.add_option("--targets", settings.targets, "vecserve, batchd-bounded, batchd-unbounded")
       ->delimiter(',')
       ->check(CLI::IsMember({"vecserve", "batchd-bounded", "batchd-unbounded"}));
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    std::exit(app.exit(error));
-  }
+  parse_flags(app, argc, argv);
   if (settings.common.smoke) {
     settings.seconds = 1.0;
     settings.calm_s = 0.5;

@@ -234,11 +234,7 @@ void run(int argc, char** argv) {
   app.add_option("--dim", flags.dim, "for rows")->check(CLI::Range(1, 65536));
   app.add_option("--rounds", flags.rounds)->check(CLI::Range(1, 1000));
   app.add_option("--seconds", flags.seconds, "of a round, at least");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    std::exit(app.exit(error));
-  }
+  parse_flags(app, argc, argv);
   flags.data.seed = flags.common.seed;
   if (flags.common.smoke) {
     flags.data.name = "gaussian";

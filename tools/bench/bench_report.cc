@@ -60,6 +60,14 @@ void add_common_flags(CLI::App& app, CommonFlags& flags) {
   app.add_option("--seed", flags.seed, "of the data");
 }
 
+void parse_flags(CLI::App& app, int argc, char** argv) {
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    std::exit(app.exit(error));
+  }
+}
+
 Report::Report(std::string bench, const CommonFlags& flags)
     : bench_(std::move(bench)), flags_(flags) {}
 

@@ -20,6 +20,8 @@ struct CommonFlags {
 };
 
 void add_common_flags(CLI::App& app, CommonFlags& flags);
+// Reads the command line. --help and mistakes are printed and end the program.
+void parse_flags(CLI::App& app, int argc, char** argv);
 
 class Report {
  public:

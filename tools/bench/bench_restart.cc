@@ -167,11 +167,7 @@ void run(int argc, char** argv) {
   app.add_option("--dim", settings.shape.dim)->check(CLI::Range(1, 65536));
   app.add_option("--rounds", settings.rounds)->check(CLI::PositiveNumber);
   app.add_option("--child", settings.child)->group("");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    std::exit(app.exit(error));
-  }
+  parse_flags(app, argc, argv);
   settings.shape.seed = settings.common.seed;
   if (!settings.child.empty()) {
     const std::string& folder = settings.common.folder;

@@ -7,14 +7,12 @@
 //   first       the first query of a fresh server, and one after a quiet second
 //   reject      processor time of a refusal, from the decoded frame to the reply in the outbox
 //   throughput  32 pipelining connections on a data set, against the engine called directly with
-//   the
-//               same batch sizes by one and by two threads; client, server and engine share the
-//               cores
+//               the same batch sizes by one and by two threads; client, server and engine share
+//               the cores
 //   memory      resident memory of the server, a process, while ten times too much is asked of it
 // The goals: beyond at most 50 us (p50) and 150 us (p99), reject at most 2,000 ns, served_share at
 // least 0.85, rss_growth_mib below 64.
 #include <CLI/CLI.hpp>
-#include <cstdlib>
 #include <string>
 #include <utility>
 #include <vector>
@@ -68,11 +66,7 @@ void body(int argc, char** argv) {
   app.add_option("--factor", settings.factor, "times the capacity, of memory")
       ->capture_default_str();
   app.add_option("--overload-seconds", settings.overload_s, "of memory")->capture_default_str();
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    std::exit(app.exit(error));
-  }
+  parse_flags(app, argc, argv);
   for (const std::string& name : only) {
     const bool known = std::any_of(std::begin(kCases), std::end(kCases),
                                    [&](const auto& one) { return name == one.first; });

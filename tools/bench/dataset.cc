@@ -75,6 +75,14 @@ std::uint64_t hash_floats(std::uint64_t hash, const std::vector<float>& values) 
 
 }  // namespace
 
+void add_data_flags(CLI::App& app, DatasetRequest& request) {
+  app.add_option("--data", request.name, "a data set, see dataset.h, or a .npy or .fvecs file");
+  app.add_option("--rows", request.rows, "at most so many rows");
+  app.add_option("--dim", request.dim, "of synthetic sets");
+  app.add_option("--queries", request.queries, "at most so many different queries (1,000)");
+  app.add_option("--folder", request.folder, "where made data and right answers are kept");
+}
+
 Dataset load_dataset(const DatasetRequest& request) {
   DatasetRequest filled = request;
   if (filled.queries == 0) filled.queries = kQueriesDefault;

@@ -4,6 +4,7 @@
 // are finite, and the same name, shape and seed give the same bytes.
 #pragma once
 
+#include <CLI/CLI.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -45,6 +46,9 @@ struct DatasetRequest {
   std::uint64_t seed = 1;
   std::string folder = "build/bench";  // where made data sets are, below data/
 };
+
+// The flags that choose one: --data, --rows, --dim, --queries, --folder.
+void add_data_flags(CLI::App& app, DatasetRequest& request);
 
 // Throws std::runtime_error that says what is missing.
 [[nodiscard]] Dataset load_dataset(const DatasetRequest& request);
