@@ -362,8 +362,9 @@ class Search {
     result_.stages.scan_ns += timer.lap();
     for (std::size_t i = 0; i < lane_.rerun_of.size(); ++i) {
       const std::uint32_t q = lane_.rerun_of[i];
-      const Decision decision = rescore(core_.shape, lane_.blocks, lane_.rerun_queries[i],
-                                        lane_.wanted[q], lane_.result.queries[i], lane_.best[q]);
+      const Decision decision =
+          rescore(core_.shape, lane_.blocks, lane_.rerun_queries[i], lane_.wanted[q],
+                  lane_.result.queries[i], lane_.spare, lane_.best[q]);
       result_.certified[q] = decision.certified ? 1 : 0;
       result_.reads.full += decision.scored;
     }

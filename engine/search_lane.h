@@ -40,6 +40,7 @@ struct SearchLane {
   GraphTail tail;
   ScanResult tail_result;
   std::vector<std::vector<Scored>> best;  // per query
+  std::vector<Candidate> spare;           // scratch of what is decided again
   std::vector<Decision> decisions;        // per query
   BatchRescore rescore;
 };

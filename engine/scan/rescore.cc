@@ -8,9 +8,10 @@
 namespace vecserve::engine {
 
 Decision rescore(const RowShape& shape, std::span<const ScanBlock> blocks, const ScanQuery& query,
-                 std::uint32_t k, QueryCandidates& candidates, std::vector<Scored>& best) {
+                 std::uint32_t k, QueryCandidates& candidates, std::vector<Candidate>& spare,
+                 std::vector<Scored>& best) {
   Scoring scoring(shape, blocks, query, k, candidates, best);
-  scoring.score(scoring.choose_first());
+  scoring.score(scoring.choose_first(spare));
   return scoring.finish();
 }
 

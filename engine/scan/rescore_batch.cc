@@ -50,7 +50,7 @@ void BatchRescore::by_blocks(const RescoreRequest& request, Worker& worker) {
   worker.lists.clear();
   worker.starts.assign(worker.scorings.size() * step, 0);
   for (std::size_t i = 0; i < worker.scorings.size(); ++i) {
-    worker.lists.push_back(worker.scorings[i].choose_first());
+    worker.lists.push_back(worker.scorings[i].choose_first(worker.sorted));
     sort_by_block(worker.lists[i], std::span(worker.starts).subspan(i * step, step), worker.sorted);
   }
   for (std::size_t b = 0; b < blocks && !request.stop.stop(); ++b) {
@@ -74,7 +74,7 @@ bool BatchRescore::decide(const RescoreRequest& request, const Share& share, Wor
   for (std::size_t i = 0; i < share.count; ++i) {
     if (request.stop.stop()) return false;
     Scoring& scoring = worker.scorings[i];
-    if (!shared) scoring.score(scoring.choose_first());
+    if (!shared) scoring.score(scoring.choose_first(worker.sorted));
     decisions[share.first + i] = scoring.finish();
   }
   return true;

@@ -48,7 +48,7 @@ class BatchRescore {
   struct Worker {
     std::vector<Scoring> scorings;            // of a share's queries
     std::vector<std::span<Candidate>> lists;  // what comes first of each, by block
-    std::vector<Candidate> sorted;            // of one query
+    std::vector<Candidate> sorted;            // scratch, of one query
     std::uint64_t busy_ns = 0;
     std::vector<std::uint32_t> starts;  // blocks + 1 of each query: where in its list one begins
   };

@@ -4,11 +4,11 @@
 #include "engine/scan/scoring.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
-#include <numeric>
 #include <utility>
+
+#include "engine/scan/distance_drawers.h"
 
 namespace vecserve::engine {
 namespace {
@@ -38,48 +38,12 @@ constexpr std::size_t kParts = 16;
 // When all candidates are hardly more than the k, none of them is ruled out as a rule, and choosing
 // the k nearest by their bounds costs more than to score them all.
 constexpr std::size_t kFewMore = 6;
-// Drawers that distances are sorted into; each is then sorted by itself, which is soon done: below
-// so many rows, sorting them all is as fast.
-constexpr std::size_t kDrawers = 256;
-constexpr std::size_t kDrawersPay = 128;
-
-struct Spread {
-  double from = 0.0;
-  double width = 0.0;
-};
-
-Spread spread_of(std::span<const Scored> rows) {
-  double least = std::numeric_limits<double>::infinity();
-  double most = -least;
-  for (const Scored& row : rows) {
-    least = std::min(least, row.distance);
-    most = std::max(most, row.distance);
-  }
-  return {least, most - least};
+double distance_of(const Scored& row) {
+  return row.distance;
 }
 
-// Not where all are alike, or where numbers end. None is no number: vectors are finite.
-bool fits_drawers(const Spread& spread) {
-  return std::isfinite(spread.width) && std::isfinite(static_cast<double>(kDrawers) / spread.width);
-}
-
-// Sorts `rows` by way of `spare`, which is as long: their distances say about where each belongs.
-void sort_by_drawers(std::span<Scored> rows, std::span<Scored> spare, const Spread& spread,
-                     const Nearer& nearer) {
-  const double scale = static_cast<double>(kDrawers) / spread.width;
-  // Equal distances share a drawer, and those of a later one are never less.
-  const auto drawer_of = [from = spread.from, scale](const Scored& row) {
-    return std::min(static_cast<std::size_t>((row.distance - from) * scale), kDrawers - 1);
-  };
-  std::array<std::uint32_t, kDrawers + 1> ends{};
-  for (const Scored& row : rows) ++ends[drawer_of(row) + 1];
-  std::partial_sum(ends.begin(), ends.end(), ends.begin());
-  for (const Scored& row : rows) spare[ends[drawer_of(row)]++] = row;
-  std::copy(spare.begin(), spare.end(), rows.begin());
-  std::uint32_t begin = 0;
-  for (std::size_t d = 0; d < kDrawers; begin = ends[d++]) {
-    std::sort(rows.begin() + begin, rows.begin() + ends[d], nearer);
-  }
+double bound_of(const Candidate& candidate) {
+  return candidate.lower;
 }
 
 }  // namespace
@@ -100,12 +64,19 @@ std::size_t Scoring::kept_max() const {
   return 2 * std::size_t{k_} + kPartMin;
 }
 
-std::span<Candidate> Scoring::choose_first() {
+std::span<Candidate> Scoring::choose_first(std::vector<Candidate>& spare) {
   std::vector<Candidate>& list = candidates_.list;
   first_ = std::min<std::size_t>(k_, list.size());
   if (list.size() - first_ <= first_ / kFewMore) {
     first_ = list.size();
     return list;
+  }
+  const auto drawers = drawers_for<Candidate>(list, bound_of);
+  if (list.size() >= kDrawersPay && drawers.usable()) {
+    spare.resize(std::max(spare.size(), list.size()));
+    bring_into_drawers(std::span(list), std::span(spare).first(list.size()), drawers, bound_of);
+    in_order_ = true;
+    return std::span(list).first(first_);
   }
   const auto next = list.begin() + static_cast<std::ptrdiff_t>(first_);
   std::nth_element(list.begin(), next, list.end(), lower_bound_first);
@@ -178,14 +149,40 @@ void Scoring::score_rest() {
   }
 }
 
+// Rows are in about the order of their bounds, and those that cannot make it are passed over one by
+// one: so nothing is looked for, and the k-th distance is known about as well after each part.
+void Scoring::score_in_order() {
+  const auto drawers = drawers_for<Scored>(best_, distance_of);
+  if (best_.size() < k_ || k_ == 0 || !drawers.usable()) return score_rest();
+  NearestDrawers nearest(drawers, k_);
+  const std::span<const Candidate> list = candidates_.list;
+  std::size_t known = 0;
+  for (std::size_t at = first_; at < list.size();) {
+    for (; known < best_.size(); ++known) nearest.add(best_[known].distance);
+    most_ = std::min(most_, nearest.bound());
+    const std::size_t part = std::min(std::max(kPartMin, k_ / kParts), list.size() - at);
+    score(list.subspan(at, part));
+    // Those that were dropped to make room are further than what is known by now.
+    known = std::min(known, best_.size());
+    at += part;
+  }
+}
+
 // The k nearest in order.
 void Scoring::sort_nearest() {
+  std::erase_if(best_, [this](const Scored& row) { return row.distance > most_; });
   const std::size_t count = best_.size();
   const Nearer nearer(blocks_);
-  const Spread spread = spread_of(best_);
-  if (count >= kDrawersPay && fits_drawers(spread)) {
+  const auto drawers = drawers_for<Scored>(best_, distance_of);
+  if (count >= kDrawersPay && drawers.usable()) {
     best_.resize(2 * count);
-    sort_by_drawers(std::span(best_).first(count), std::span(best_).last(count), spread, nearer);
+    const std::span<Scored> rows = std::span(best_).first(count);
+    std::uint32_t begin = 0;
+    for (const std::uint32_t end :
+         bring_into_drawers(rows, std::span(best_).last(count), drawers, distance_of)) {
+      std::sort(rows.begin() + begin, rows.begin() + end, nearer);
+      begin = end;
+    }
   } else {
     std::sort(best_.begin(), best_.end(), nearer);
   }
@@ -193,7 +190,11 @@ void Scoring::sort_nearest() {
 }
 
 Decision Scoring::finish() {
-  score_rest();
+  if (in_order_) {
+    score_in_order();
+  } else {
+    score_rest();
+  }
   sort_nearest();
   Decision decision;
   decision.scored = scored_;

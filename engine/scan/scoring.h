@@ -23,9 +23,10 @@ class Scoring {
   Scoring(const RowShape& shape, std::span<const ScanBlock> blocks, const ScanQuery& query,
           std::uint32_t k, QueryCandidates& candidates, std::vector<Scored>& best);
 
-  // Moves the k candidates with the least bounds to the front. The caller brings them into any
-  // order, and scores them, in parts if it likes, before finish().
-  [[nodiscard]] std::span<Candidate> choose_first();
+  // Moves the k candidates with the least bounds, or about these, to the front. The caller brings
+  // them into any order, and scores them, in parts if it likes, before finish(). `spare` is any
+  // memory. May throw std::bad_alloc.
+  [[nodiscard]] std::span<Candidate> choose_first(std::vector<Candidate>& spare);
   // Scores candidates that could still be within the answer.
   void score(std::span<const Candidate> candidates);
   // Scores what is left of the others, sorts, and judges.
@@ -40,6 +41,7 @@ class Scoring {
   };
 
   void score_rest();
+  void score_in_order();
   void take_turns();
   void score_ready(const std::byte* const* next);
   void keep_nearest();
@@ -55,8 +57,9 @@ class Scoring {
   std::vector<Scored>& best_;
   double most_;  // no row above this can be in the answer; equality can, by its id
   std::size_t first_ = 0;
-  Together ready_;   // whose rows were asked for
-  Together coming_;  // the next
+  bool in_order_ = false;  // candidates are, about, by their bounds
+  Together ready_;         // whose rows were asked for
+  Together coming_;        // the next
   std::uint64_t scored_ = 0;
 };
 

@@ -248,7 +248,8 @@ class MixedLoad {
       std::string text = contract_violation(views[q], result.queries[q], truth);
       if (!text.empty()) return text;
       std::vector<Scored> best;
-      if (!rescore(shape, blocks, views[q], 5, result.queries[q], best).certified) continue;
+      std::vector<Candidate> spare;
+      if (!rescore(shape, blocks, views[q], 5, result.queries[q], spare, best).certified) continue;
       text = answer_difference(blocks, best, truth, 5);
       if (!text.empty()) return text;
     }

@@ -166,12 +166,13 @@ int check_answers(Scanner& scanner, const Case& data, std::uint32_t k, std::uint
   REQUIRE(result.queries.size() == views.size());
   int again = 0;
   std::vector<Scored> best;
+  std::vector<Candidate> spare;
   for (std::size_t q = 0; q < views.size(); ++q) {
     const std::vector<OracleRow>& truth = data.truth(views[q]);
     CAPTURE(q);
     REQUIRE(contract_violation(views[q], result.queries[q], truth) == "");
     Decision decision =
-        rescore(data.rows.shape(), data.blocks, views[q], k, result.queries[q], best);
+        rescore(data.rows.shape(), data.blocks, views[q], k, result.queries[q], spare, best);
     if (!decision.certified) {
       ++again;
       std::vector<ScanQuery> one{views[q]};
@@ -180,7 +181,7 @@ int check_answers(Scanner& scanner, const Case& data, std::uint32_t k, std::uint
       ScanResult wider;
       REQUIRE(scanner.scan(data.request(one, threads), wider).ok());
       REQUIRE(contract_violation(one[0], wider.queries[0], truth) == "");
-      decision = rescore(data.rows.shape(), data.blocks, one[0], k, wider.queries[0], best);
+      decision = rescore(data.rows.shape(), data.blocks, one[0], k, wider.queries[0], spare, best);
       REQUIRE(decision.certified);
     }
     REQUIRE(answer_difference(data.blocks, best, truth, k) == "");
@@ -257,8 +258,9 @@ void check_limit(Scanner& scanner, const Case& data, std::vector<ScanQuery>& one
   REQUIRE(scanner.scan(data.request(one, 1), result).ok());
   REQUIRE(contract_violation(one[0], result.queries[0], truth) == "");
   std::vector<Scored> best;
+  std::vector<Candidate> spare;
   const Decision decision =
-      rescore(data.rows.shape(), data.blocks, one[0], 500, result.queries[0], best);
+      rescore(data.rows.shape(), data.blocks, one[0], 500, result.queries[0], spare, best);
   REQUIRE(decision.certified);
   std::size_t within = rank;
   while (within < truth.size() && truth[within].distance <= one[0].limit) ++within;

@@ -51,10 +51,11 @@ void search(const GpuBench& bench, const ScanRequest& request, ScanResult& resul
           "the GPU did not answer");
   const double scanned = us_since(start);
   std::uint64_t certified = 0;
+  std::vector<Candidate> spare;
   for (std::size_t q = 0; q < request.queries.size(); ++q) {
     const ScanQuery& query = request.queries[q];
     const Decision decision =
-        rescore(request.shape, request.blocks, query, query.k, result.queries[q], best);
+        rescore(request.shape, request.blocks, query, query.k, result.queries[q], spare, best);
     if (decision.certified) ++certified;
   }
   if (times == nullptr) return;

@@ -66,8 +66,9 @@ struct GpuCase {
       std::string text = contract_violation(views[q], result.queries[q], truth);
       if (!text.empty()) return "query " + std::to_string(q) + ": " + text;
       std::vector<engine::Scored> best;
+      std::vector<engine::Candidate> spare;
       const engine::Decision decision =
-          engine::rescore(rows.shape(), blocks, views[q], 5, result.queries[q], best);
+          engine::rescore(rows.shape(), blocks, views[q], 5, result.queries[q], spare, best);
       if (!decision.certified) continue;
       text = answer_difference(blocks, best, truth, 5);
       if (!text.empty()) return "query " + std::to_string(q) + ": " + text;

@@ -84,7 +84,9 @@ struct Case {
       CAPTURE(q, wanted[q], threads);
       QueryCandidates mine = candidates[q];
       std::vector<Scored> expected;
-      const Decision decision = rescore(shape, blocks, queries[q], wanted[q], mine, expected);
+      std::vector<Candidate> spare;
+      const Decision decision =
+          rescore(shape, blocks, queries[q], wanted[q], mine, spare, expected);
       CHECK(decisions[q].certified == decision.certified);
       CHECK(decisions[q].limit == decision.limit);
       REQUIRE(best[q].size() == expected.size());

@@ -46,7 +46,8 @@ TEST_CASE("rescore: distance decides, then the id, numbers before strings", "[sc
   const Rows rows({7, 3, 7, 3, 7}, {RowId("b"), RowId(9), RowId("a"), RowId("z"), RowId(50)});
   QueryCandidates candidates = rows.candidates(kInf, 0.5);
   std::vector<Scored> best;
-  CHECK(rescore(rows.shape, rows.blocks, rows.query, 4, candidates, best).certified);
+  std::vector<Candidate> spare;
+  CHECK(rescore(rows.shape, rows.blocks, rows.query, 4, candidates, spare, best).certified);
   REQUIRE(best.size() == 4);
   CHECK(best[0].position == 1);
   CHECK(best[1].position == 3);
@@ -58,10 +59,12 @@ TEST_CASE("rescore: distance decides, then the id, numbers before strings", "[sc
 TEST_CASE("rescore: certified only when the floor is above the last distance", "[scan]") {
   const Rows rows({1, 2, 3, 4}, {RowId(1), RowId(2), RowId(3), RowId(4)});
   std::vector<Scored> best;
+  std::vector<Candidate> spare;
   for (const double floor : {2.0, 3.0, 3.0000001}) {
     CAPTURE(floor);
     QueryCandidates candidates = rows.candidates(floor, 0.1);
-    const Decision decision = rescore(rows.shape, rows.blocks, rows.query, 3, candidates, best);
+    const Decision decision =
+        rescore(rows.shape, rows.blocks, rows.query, 3, candidates, spare, best);
     CHECK(decision.certified == (floor > 3.0));
     CHECK(best.size() == 3);
     if (!decision.certified) CHECK(decision.limit == 3.0);
@@ -71,11 +74,12 @@ TEST_CASE("rescore: certified only when the floor is above the last distance", "
 TEST_CASE("rescore: fewer than k are exact only when nothing was left out", "[scan]") {
   const Rows rows({1, 2}, {RowId(1), RowId(2)});
   std::vector<Scored> best;
+  std::vector<Candidate> spare;
   QueryCandidates all = rows.candidates(kInf, 0.0);
-  CHECK(rescore(rows.shape, rows.blocks, rows.query, 5, all, best).certified);
+  CHECK(rescore(rows.shape, rows.blocks, rows.query, 5, all, spare, best).certified);
   CHECK(best.size() == 2);
   QueryCandidates some = rows.candidates(10.0, 0.0);
-  const Decision decision = rescore(rows.shape, rows.blocks, rows.query, 5, some, best);
+  const Decision decision = rescore(rows.shape, rows.blocks, rows.query, 5, some, spare, best);
   CHECK_FALSE(decision.certified);
   CHECK(decision.limit == kInf);
 }
@@ -84,8 +88,9 @@ TEST_CASE("rescore: rows beyond the limit are left out, the one on it is not", "
   Rows rows({1, 2, 3, 4}, {RowId(1), RowId(2), RowId(3), RowId(4)});
   rows.query.limit = 3.0;
   std::vector<Scored> best;
+  std::vector<Candidate> spare;
   QueryCandidates candidates = rows.candidates(kInf, 2.0);
-  CHECK(rescore(rows.shape, rows.blocks, rows.query, 10, candidates, best).certified);
+  CHECK(rescore(rows.shape, rows.blocks, rows.query, 10, candidates, spare, best).certified);
   CHECK(best.size() == 3);
 }
 
@@ -95,7 +100,8 @@ TEST_CASE("rescore: what cannot make it is not scored", "[scan]") {
   // Scoring this one would read far outside the block; its bound says that nobody should.
   candidates.list.push_back({2.5, 0, UINT32_MAX});
   std::vector<Scored> best;
-  CHECK(rescore(rows.shape, rows.blocks, rows.query, 2, candidates, best).certified);
+  std::vector<Candidate> spare;
+  CHECK(rescore(rows.shape, rows.blocks, rows.query, 2, candidates, spare, best).certified);
   CHECK(best.size() == 2);
 }
 
@@ -110,7 +116,9 @@ TEST_CASE("rescore: few are scored beyond those that belong to the answer, and t
   const Rows rows(values, ids);
   QueryCandidates candidates = rows.candidates(kInf, 0.5);
   std::vector<Scored> best;
-  const Decision decision = rescore(rows.shape, rows.blocks, rows.query, 100, candidates, best);
+  std::vector<Candidate> spare;
+  const Decision decision =
+      rescore(rows.shape, rows.blocks, rows.query, 100, candidates, spare, best);
   CHECK(decision.certified);
   REQUIRE(best.size() == 100);
   CHECK(best.back().position == 99);
@@ -119,7 +127,7 @@ TEST_CASE("rescore: few are scored beyond those that belong to the answer, and t
   candidates = rows.candidates(kInf, 0.5);
   // Of these the bounds say nothing.
   for (std::size_t i = 150; i < 250; ++i) candidates.list[i].lower = -kInf;
-  const Decision all = rescore(rows.shape, rows.blocks, rows.query, 100, candidates, best);
+  const Decision all = rescore(rows.shape, rows.blocks, rows.query, 100, candidates, spare, best);
   CHECK(best.back().position == 99);
   CHECK(all.scored >= 200);
   CHECK(all.scored <= 220);

@@ -35,8 +35,9 @@ struct Line {
     CAPTURE(k);
     QueryCandidates mine = candidates;
     std::vector<Scored> best;
+    std::vector<Candidate> spare;
     Scoring scoring(shape, blocks, query, k, mine, best);
-    scoring.score(scoring.choose_first());
+    scoring.score(scoring.choose_first(spare));
     CHECK(scoring.finish().certified);
     const auto before = [this](const Candidate& a, const Candidate& b) {
       if (a.lower != b.lower) return a.lower < b.lower;
@@ -80,8 +81,9 @@ TEST_CASE("scoring: the k least bounds come first, or all when they are hardly m
   for (const auto& [k, first] : {std::pair{10U, 10U}, {85U, 85U}, {86U, 100U}, {200U, 100U}}) {
     QueryCandidates mine = line.candidates;
     std::vector<Scored> best;
+    std::vector<Candidate> spare;
     Scoring scoring(line.shape, line.blocks, line.query, k, mine, best);
-    const auto chosen = scoring.choose_first();
+    const auto chosen = scoring.choose_first(spare);
     REQUIRE(chosen.size() == first);
     for (const Candidate& candidate : chosen) CHECK(candidate.position >= 100 - first);
   }
