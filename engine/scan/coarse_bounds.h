@@ -4,7 +4,9 @@
 // row that a kernel can hand over; bounds are never NaN. The derivation stands in coarse_bounds.cc.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "engine/rows/coarse_plane.h"
 #include "engine/scan/coarse_kernels.h"
@@ -32,5 +34,16 @@ struct DistanceBounds {
 
 [[nodiscard]] DistanceBounds bounds_of(const CoarseProbe& probe, const CoarsePlane& plane,
                                        std::uint32_t position, float score);
+
+// The same for rows of a plane counted from `first`, by the widest registers that there are.
+struct DistanceBoundsOfSome {
+  static constexpr std::size_t kCount = 64;
+  alignas(64) float lower[kCount];
+  alignas(64) float upper[kCount];
+};
+// At most kCount survivors.
+void bounds_of_some(const CoarseKernels& kernels, const CoarseProbe& probe,
+                    const CoarsePlane& plane, std::uint32_t first,
+                    std::span<const Survivor> survivors, DistanceBoundsOfSome& bounds);
 
 }  // namespace vecserve::engine

@@ -33,6 +33,9 @@ inline constexpr float kScoreError = 0x1p-18f;
 // What underflow can add to any of them: far below one, far above the smallest float.
 inline constexpr float kScoreFloor = 0x1p-100f;
 
+// Bounds are made of floats in doubles: what those round, and the reference (coarse_bounds.cc).
+inline constexpr double kBoundsSlack = 0x1p-34;
+
 // Queries of one call at most; packed sixteen to a register.
 inline constexpr std::uint32_t kCoarseQueries = 64;
 
@@ -84,6 +87,11 @@ struct CoarseBatch {
 void pack_queries(const std::int8_t* codes, std::size_t stride, std::uint32_t query_count,
                   std::int8_t* packed);
 
+// Bounds of some survivors of one query: see coarse_bounds.h. `lower` and `upper` have room for the
+// count rounded up to a multiple of 8.
+using CoarseBoundsOf = void (*)(const CoarseRows&, const CoarseLimit&, const Survivor*,
+                                std::uint32_t count, float* lower, float* upper);
+
 struct CoarseKernels {
   const char* name = "";
   bool (*supported)() = nullptr;
@@ -95,6 +103,10 @@ struct CoarseKernels {
                            Survivor* out) = nullptr;
   void (*batch_l2)(const CoarseRows&, const CoarseBatch&) = nullptr;
   void (*batch_dot)(const CoarseRows&, const CoarseBatch&) = nullptr;
+  // What bounds_of says, to the bit. Null: there is no faster way than that.
+  CoarseBoundsOf bounds_l2 = nullptr;
+  CoarseBoundsOf bounds_dot = nullptr;
+  CoarseBoundsOf bounds_cosine = nullptr;
 };
 
 // Best first; "generic" is the last and runs everywhere. Includes tables that this machine cannot

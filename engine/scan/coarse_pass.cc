@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <span>
 
 #include "engine/scan/kernels.h"
 
@@ -39,12 +40,17 @@ CoarseRows rows_of(const CoarseJob& job, const Piece& part, const std::uint64_t*
 void take(const CoarseJob& job, const Piece& rows, std::uint32_t query, const Survivor* survivors,
           std::uint32_t count, bool middle, BoundList& list) {
   const CoarsePlane& plane = *job.request.blocks[rows.block].block->coarse();
-  for (std::uint32_t i = 0; i < count; ++i) {
-    const std::uint32_t position = rows.first + survivors[i].row;
-    const DistanceBounds bounds =
-        bounds_of(job.queries.probe(query), plane, position, survivors[i].score);
-    const float upper = middle ? (bounds.lower + bounds.upper) / 2.0f : bounds.upper;
-    list.add({bounds.lower, upper, rows.block, position});
+  DistanceBoundsOfSome bounds;
+  for (std::uint32_t from = 0; from < count; from += DistanceBoundsOfSome::kCount) {
+    const std::span some(survivors + from,
+                         std::min<std::size_t>(DistanceBoundsOfSome::kCount, count - from));
+    bounds_of_some(job.kernels, job.queries.probe(query), plane, rows.first, some, bounds);
+    for (std::size_t i = 0; i < some.size(); ++i) {
+      const float lower = bounds.lower[i];
+      const float upper = bounds.upper[i];
+      list.add(
+          {lower, middle ? (lower + upper) / 2.0f : upper, rows.block, rows.first + some[i].row});
+    }
   }
   if (count > 0) {
     list.tighten(job.queries.threshold(query));

@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "engine/scan/coarse_tables.h"
+#include "engine/scan/kernels_vnni_bounds.h"
 #include "engine/scan/kernels_vnni_few.h"
 
 namespace vecserve::engine {
@@ -432,6 +433,9 @@ constinit const CoarseKernels kVnniCoarseKernels = {
     .one_dot = one<false>,
     .batch_l2 = batch<true>,
     .batch_dot = batch<false>,
+    .bounds_l2 = vnni_bounds_l2,
+    .bounds_dot = vnni_bounds_dot,
+    .bounds_cosine = vnni_bounds_cosine,
 };
 
 }  // namespace vecserve::engine

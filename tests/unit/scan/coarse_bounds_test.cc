@@ -5,6 +5,8 @@
 
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <limits>
+#include <span>
 #include <vector>
 
 #include "engine/scan/reference.h"
@@ -64,6 +66,49 @@ TEST_CASE("coarse bounds: the reference distance lies between them", "[scan]") {
     }
   }
   CHECK(served > 200);
+}
+
+TEST_CASE("coarse bounds: those of some rows are those of each, to the bit, by every table",
+          "[scan]") {
+  constexpr float kInf = std::numeric_limits<float>::infinity();
+  constexpr std::uint32_t kRows = 90;
+  for (const Metric metric : {Metric::l2, Metric::dot, Metric::cosine}) {
+    const RowShape shape = RowShape::make(metric, ScalarType::f32, 20);
+    for (const DataKind kind : all_data_kinds()) {
+      VectorSource source(shape, kind, 8);
+      CoarsePlane plane(shape);
+      for (std::uint32_t r = 0; r < kRows; ++r) plane.set(r, source.next_row().data());
+      const TestQuery query(shape, source.next_row());
+      std::vector<std::int8_t> codes(20);
+      const CoarseQuery coarse = make_coarse_query(metric, query.view().f32, 20, codes.data());
+      if (!coarse.served) continue;
+      const CoarseProbe probe = make_probe(metric, coarse);
+      std::vector<Survivor> survivors;
+      for (std::uint32_t r = 3; r < kRows; r += 1 + r % 3) {
+        survivors.push_back({r - 3, score_of(plane, r, probe, codes, metric)});
+      }
+      REQUIRE(survivors.size() <= DistanceBoundsOfSome::kCount);
+      survivors[1].score = std::numeric_limits<float>::quiet_NaN();
+      survivors[5].score = kInf;
+      survivors[9].score = -kInf;
+      survivors[11].score = 0.0f;
+      for (const CoarseKernels* kernels : coarse_kernel_tables()) {
+        if (!kernels->supported()) continue;
+        for (const std::size_t count : {std::size_t{1}, std::size_t{8}, survivors.size()}) {
+          CAPTURE(kernels->name, to_string(metric), to_string(kind), count);
+          DistanceBoundsOfSome some;
+          bounds_of_some(*kernels, probe, plane, 3, std::span(survivors).first(count), some);
+          for (std::size_t i = 0; i < count; ++i) {
+            const DistanceBounds one =
+                bounds_of(probe, plane, 3 + survivors[i].row, survivors[i].score);
+            CAPTURE(i);
+            REQUIRE(some.lower[i] == one.lower);
+            REQUIRE(some.upper[i] == one.upper);
+          }
+        }
+      }
+    }
+  }
 }
 
 TEST_CASE("coarse bounds: they are tight for ordinary rows", "[scan]") {
