@@ -19,6 +19,7 @@ namespace {
 constexpr std::uint32_t kLanes = 16;
 constexpr std::uint32_t kTileRows = 12;  // times two panels: 24 sums, 2 of queries, 1 of a row
 constexpr std::uint32_t kPrefetchBytes = 2'048;
+constexpr std::uint32_t kAheadRows = 48;  // that are asked for, where they lie here and there
 
 __m512i load(const void* at) {
   return _mm512_loadu_si512(at);
@@ -66,19 +67,13 @@ RowLanes rows_from(const CoarseRows& rows, std::uint32_t first) {
   return lanes;
 }
 
-__m512 pick(const float* numbers, const std::uint32_t (&index)[kLanes]) {
-  alignas(64) float picked[kLanes];
-  for (std::uint32_t lane = 0; lane < kLanes; ++lane) picked[lane] = numbers[index[lane]];
-  return _mm512_load_ps(picked);
-}
-
 template <bool l2>
-RowLanes rows_at(const CoarseRows& rows, const std::uint32_t (&index)[kLanes]) {
+RowLanes rows_at(const CoarseRows& rows, __m512i index) {
   RowLanes lanes;
-  lanes.scale = pick(rows.scales, index);
-  lanes.residual = pick(rows.residuals, index);
-  lanes.square = l2 ? pick(rows.squares, index) : _mm512_setzero_ps();
-  lanes.norm = l2 ? _mm512_setzero_ps() : pick(rows.norms, index);
+  lanes.scale = _mm512_i32gather_ps(index, rows.scales, 4);
+  lanes.residual = _mm512_i32gather_ps(index, rows.residuals, 4);
+  lanes.square = l2 ? _mm512_i32gather_ps(index, rows.squares, 4) : _mm512_setzero_ps();
+  lanes.norm = l2 ? _mm512_setzero_ps() : _mm512_i32gather_ps(index, rows.norms, 4);
   return lanes;
 }
 
@@ -146,28 +141,61 @@ void ask_for(const std::uint8_t* row, std::size_t stride) {
   }
 }
 
-// Rows that are not all eligible, gathered until there are sixteen.
+// Rows of sixteen that are not all eligible, gathered until there are many.
+constexpr std::uint32_t kPendingMax = 512;
 struct Pending {
-  std::uint32_t rows[2 * kLanes];
+  alignas(64) std::uint32_t rows[kPendingMax + kLanes];
   std::uint32_t count;
 };
+
+// The eligible ones among sixteen rows, without a branch: how many there are is anybody's guess.
+void add(Pending& pending, std::uint32_t first, std::uint32_t bits) {
+  const __m512i rows =
+      _mm512_add_epi32(_mm512_set1_epi32(static_cast<int>(first)),
+                       _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+  _mm512_storeu_si512(pending.rows + pending.count,
+                      _mm512_maskz_compress_epi32(static_cast<__mmask16>(bits), rows));
+  pending.count += static_cast<std::uint32_t>(__builtin_popcount(bits));
+}
 
 template <bool l2>
 std::uint32_t scan_gathered(const CoarseRows& rows, const std::int8_t* codes,
                             const CoarseLimit& limit, const std::uint32_t* index,
                             std::uint32_t count, Survivor* out) {
-  std::uint32_t picked[kLanes];
+  const auto there = static_cast<__mmask16>((std::uint32_t{1} << count) - 1);
+  const __m512i picked =
+      _mm512_mask_loadu_epi32(_mm512_set1_epi32(static_cast<int>(index[0])), there, index);
   __m512i sums[kLanes];
   for (std::uint32_t r = 0; r < kLanes; ++r) {
-    picked[r] = index[r < count ? r : 0];
-    sums[r] = r < count ? dot_of<false>(rows.codes + picked[r] * rows.stride, codes, rows.stride)
+    sums[r] = r < count ? dot_of<false>(rows.codes + index[r] * rows.stride, codes, rows.stride)
                         : _mm512_setzero_si512();
   }
-  const __m512i lanes = load(picked);
   __m512 score;
   const __mmask16 mask = survivors<l2>(rows_at<l2>(rows, picked), limit, add_up(sums), score);
-  const auto kept = static_cast<__mmask16>(mask & ((std::uint32_t{1} << count) - 1));
-  return kept == 0 ? 0 : put(kept, lanes, score, out);
+  const auto kept = static_cast<__mmask16>(mask & there);
+  return kept == 0 ? 0 : put(kept, picked, score, out);
+}
+
+// Sixteen at a time while the next ones come from memory. `all`: the last, too, who may be fewer.
+template <bool l2>
+std::uint32_t scan_pending(const CoarseRows& rows, const std::int8_t* codes,
+                           const CoarseLimit& limit, Pending& pending, bool all, Survivor* out) {
+  std::uint32_t found = 0;
+  std::uint32_t asked = 0;
+  std::uint32_t at = 0;
+  while (at + (all ? 1 : kLanes) <= pending.count) {
+    const std::uint32_t ahead = at + kAheadRows;
+    for (; asked < (ahead < pending.count ? ahead : pending.count); ++asked) {
+      ask_for(rows.codes + pending.rows[asked] * rows.stride, rows.stride);
+    }
+    const std::uint32_t left = pending.count - at;
+    const std::uint32_t count = left < kLanes ? left : kLanes;
+    found += scan_gathered<l2>(rows, codes, limit, pending.rows + at, count, out + found);
+    at += count;
+  }
+  pending.count -= at;
+  for (std::uint32_t i = 0; i < pending.count; ++i) pending.rows[i] = pending.rows[at + i];
+  return found;
 }
 
 template <bool l2>
@@ -216,20 +244,11 @@ std::uint32_t one(const CoarseRows& rows, const std::int8_t* codes, const Coarse
       found += scan_whole<l2>(rows, codes, limit, first, out + found);
       continue;
     }
-    for (std::uint32_t left = bits; left != 0; left &= left - 1) {
-      const std::uint32_t row = first + static_cast<std::uint32_t>(__builtin_ctz(left));
-      ask_for(rows.codes + row * rows.stride, rows.stride);
-      pending.rows[pending.count++] = row;
-    }
-    if (pending.count < kLanes) continue;
-    found += scan_gathered<l2>(rows, codes, limit, pending.rows, kLanes, out + found);
-    pending.count -= kLanes;
-    for (std::uint32_t i = 0; i < pending.count; ++i) pending.rows[i] = pending.rows[kLanes + i];
+    add(pending, first, bits);
+    if (pending.count < kPendingMax) continue;
+    found += scan_pending<l2>(rows, codes, limit, pending, false, out + found);
   }
-  if (pending.count != 0) {
-    found += scan_gathered<l2>(rows, codes, limit, pending.rows, pending.count, out + found);
-  }
-  return found;
+  return found + scan_pending<l2>(rows, codes, limit, pending, true, out + found);
 }
 
 // ---- batches
