@@ -39,13 +39,11 @@ constexpr std::uint32_t kNearestPerRow = 4;
 // more of them: so in the first stretch of a query, and seldom later.
 constexpr std::size_t kNearestPays = 8;
 // Rows of which all queries of a bundle are taken: 92 bytes of sketches each, which stay in the
-// first or second level cache. Fewer queries than kSiftTogether take as many more at a time: for
-// what the sieve asks for at the end of them it must wait.
+// caches of a core. Few queries go on to as many more: at the end of a part records are waited for.
 constexpr std::uint32_t kSiftRows = 1'024;
 constexpr std::uint32_t kSiftTogether = 8;
 // Rows of a stretch that are looked at ahead of those that are read, shared among the queries of a
-// bundle: what passed lies here and there, and comes from memory in time. With many queries each
-// row serves several, and is soon there.
+// bundle: what passed lies here and there, and comes from memory in time.
 constexpr std::uint32_t kAheadRows = 16'384;
 // Groups of a bundle, 256 queries: each of the coarse rows that are then read together serves
 // several of them.
@@ -305,11 +303,12 @@ void CoarseScanner::scan_from(const CoarseJob& job, const Stretch& stretch, std:
 void CoarseScanner::sift(const CoarseJob& job, const Stretch& stretch, const Bundle& bundle,
                          Worker& worker) {
   for (PassedRows& passed : worker.passed) passed.clear();
-  const std::uint32_t step = kSiftRows * std::max(1u, kSiftTogether / bundle.queries);
+  const std::uint32_t most = kSiftRows * std::max(1u, kSiftTogether / bundle.queries);
+  std::uint32_t step = kSiftRows;
   std::uint64_t base = 0;
   for (std::uint32_t p = stretch.first; p < stretch.first + stretch.count; ++p) {
     const Piece& piece = pieces_[p];
-    for (std::uint32_t done = 0; done < piece.rows; done += step) {
+    for (std::uint32_t done = 0; done < piece.rows;) {
       if (stop_now(job.request)) return;
       const Piece part{piece.block, piece.first + done, std::min(step, piece.rows - done), true};
       for (std::size_t g = bundle.first; g < bundle.first + bundle.count; ++g) {
@@ -321,6 +320,8 @@ void CoarseScanner::sift(const CoarseJob& job, const Stretch& stretch, const Bun
         }
         until += part.rows;
       }
+      done += part.rows;
+      step = std::min(2 * step, most);
     }
     base += piece.rows;
   }
