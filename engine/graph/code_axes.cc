@@ -27,9 +27,6 @@ constexpr std::uint8_t kZeroCode = 128;
 // Of an axis of length one: with a larger part than this its codes round off more than those of
 // what it sees do, and it is multiplied by what they round off as well.
 constexpr float kPeak = 0.25f;
-// The same of a vector: when a step of its codes is more than this part of the most that is seen,
-// half a step of the result's.
-constexpr float kCoarseStep = 0.5f / kCodeMost;
 constexpr std::uint32_t kLanes = 16;
 // Directions have the length one, but for rounding.
 constexpr double kAxisSquareMax = 1.001;
@@ -150,19 +147,17 @@ float* CodeAxes::see(const float* vector, bool query, float* scratch, double& sq
   float* const along = y + padded_;
   float* const more = along + count_;  // by records beyond the first of each axis
   float* const codes = aligned(more + count_);
-  const float step = turn(y, codes, turn_places_, along);
+  turn(y, codes, turn_places_, along);
   for (std::size_t i = 0; i < peaked_.size(); ++i) along[peaked_[i]] += more[i];
-  float most = 0.0f;
-  for (std::uint32_t a = 0; a < count_; ++a) most = std::max(most, std::fabs(along[a]));
-  if (step > kCoarseStep * most) {
-    turn(y, codes, std::span(turn_places_).first(count_), more);
-    for (std::uint32_t a = 0; a < count_; ++a) along[a] += more[a];
-  }
+  // What that rounds off is turned as well: times the length of the vector it would be more than
+  // what rows of a dense crowd lie apart.
+  turn(y, codes, std::span(turn_places_).first(count_), more);
+  for (std::uint32_t a = 0; a < count_; ++a) along[a] += more[a];
   return along;
 }
 
-float CodeAxes::turn(float* y, float* code_place, std::span<const std::uint8_t* const> places,
-                     float* along) const {
+void CodeAxes::turn(float* y, float* code_place, std::span<const std::uint8_t* const> places,
+                    float* along) const {
   auto* const codes = reinterpret_cast<std::int8_t*>(code_place);
   std::fill_n(codes, std::size_t{turn_lines_} * kGraphLineBytes, std::int8_t{0});
   std::int32_t sum = 0;
@@ -177,22 +172,36 @@ float CodeAxes::turn(float* y, float* code_place, std::span<const std::uint8_t* 
   probe.twice_scale = -scale;  // a score takes off what is asked for here
   kernels_.score(probe, places.data(), static_cast<std::uint32_t>(places.size()), along);
   for (std::uint32_t i = 0; i < mapped_; ++i) y[i] -= scale * static_cast<float>(codes[i]);
-  return scale;
 }
 
-float CodeAxes::left_of(const float* along, double square) const {
-  if (!turned_) return 0.0f;
-  return static_cast<float>(std::sqrt(std::max(0.0, square - square_of(along, count_))));
+void CodeAxes::code(const float* along, double square, std::int8_t* codes, float (&tail)[3]) const {
+  std::memset(codes, 0, record_bytes());
+  static_cast<void>(put_codes(along, count_, [codes](std::uint32_t i, std::int32_t c) {
+    codes[i] = static_cast<std::int8_t>(c);
+  }));
+  double products[4] = {};
+  std::int32_t squares = 0;
+  for (std::uint32_t i = 0; i < count_; ++i) {
+    products[i % 4] += static_cast<double>(along[i]) * codes[i];
+    squares += codes[i] * codes[i];
+  }
+  const double product = (products[0] + products[1]) + (products[2] + products[3]);
+  const double scale = squares == 0 ? 0.0 : product / squares;
+  // Below zero where `along` came out too long, and so did the codes.
+  const double unseen = square - square_of(along, count_);
+  tail[0] = static_cast<float>(scale * product + unseen);
+  tail[1] = static_cast<float>(scale);
+  tail[2] = turned_ ? static_cast<float>(std::sqrt(std::max(0.0, unseen))) : 0.0f;
 }
 
 void CodeAxes::encode(const float* row, float* scratch, std::uint8_t* record) const {
   double square = 0.0;
   const float* const along = see(row, false, scratch, square);
-  std::memset(record, kZeroCode, record_bytes());
-  const float scale = put_codes(along, count_, [record](std::uint32_t i, std::int32_t c) {
-    record[i] = static_cast<std::uint8_t>(c + kZeroCode);
-  });
-  const float tail[3] = {static_cast<float>(square), scale, left_of(along, square)};
+  float tail[3];
+  code(along, square, reinterpret_cast<std::int8_t*>(record), tail);
+  for (std::uint32_t i = 0; i < record_bytes(); ++i) {
+    record[i] = static_cast<std::uint8_t>(record[i] ^ kZeroCode);
+  }
   std::memcpy(record + record_bytes() - kGraphTailBytes, tail, sizeof(tail));
 }
 
@@ -200,11 +209,8 @@ float CodeAxes::make_probe(const float* query, float* scratch, std::int8_t* code
                            GraphProbe& probe) const {
   double square = 0.0;
   const float* const along = see(query, true, scratch, square);
-  std::memset(codes, 0, record_bytes());
-  const float scale = put_codes(along, count_, [codes](std::uint32_t i, std::int32_t c) {
-    codes[i] = static_cast<std::int8_t>(c);
-  });
-  const float tail[3] = {static_cast<float>(square), scale, left_of(along, square)};
+  float tail[3];
+  code(along, square, codes, tail);
   fill_probe(codes, tail, probe);
   return tail[0];
 }

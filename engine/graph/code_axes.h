@@ -5,9 +5,12 @@
 //
 // Every metric becomes the Euclidean one first: l2 as it is; cosine scaled to length one; dot with
 // one more coordinate, sqrt(largest^2 - |x|^2), which a query has not. The mean is taken off. Of
-// the result y a record keeps the codes of A y, |y|^2, and t = |y - A^T A y|. Of two vectors the
-// distance is then about |y|^2 + |z|^2 - 2 Ay.Az - 2 kLikeness t_y t_z: what the axes leave out of
-// near vectors is somewhat alike.
+// the result y a record keeps c, the codes of A y, |c|^2 + t^2, and t = |y - A^T A y|. Of two
+// vectors the distance is then about |c_y - c_z|^2 + t_y^2 + t_z^2 - 2 kLikeness t_y t_z: what the
+// axes leave out of near vectors is somewhat alike. What codes round off stands at a right angle to
+// what they say, by the choice of what one is worth, and the square is theirs and not that of y:
+// else that error would grow with how far a row lies from the mean, and rows of a dense crowd would
+// be in no order at all.
 #pragma once
 
 #include <cstdint>
@@ -62,8 +65,8 @@ class CodeAxes {
 
   // A row as floats into its record of record_bytes().
   void encode(const float* row, float* scratch, std::uint8_t* record) const;
-  // A query; `codes` has record_bytes() and is 64-byte aligned. Returns |y|^2: score + that is
-  // about the squared distance.
+  // A query; `codes` has record_bytes() and is 64-byte aligned. Returns its square: score + that
+  // is about the squared distance.
   float make_probe(const float* query, float* scratch, std::int8_t* codes, GraphProbe& probe) const;
   // The node of a record as a query. Returns its square.
   float make_probe(const std::uint8_t* record, std::int8_t* codes, GraphProbe& probe) const;
@@ -79,12 +82,12 @@ class CodeAxes {
   // The coordinates that become codes, within scratch, and |y|^2.
   float* see(const float* vector, bool query, float* scratch, double& square) const;
   // What axes at those places see of the codes of y, which go to `code_place`; y is what these
-  // round off then. Returns what one code is worth.
-  float turn(float* y, float* code_place, std::span<const std::uint8_t* const> places,
-             float* along) const;
-  // How long what the axes do not see of a vector of that square is.
-  float left_of(const float* along, double square) const;
-  // tail: square, scale and left, as in a record.
+  // round off then.
+  void turn(float* y, float* code_place, std::span<const std::uint8_t* const> places,
+            float* along) const;
+  // What the axes see of a vector of that square, as record_bytes() of codes and the tail of a
+  // record: square, scale and left.
+  void code(const float* along, double square, std::int8_t* codes, float (&tail)[3]) const;
   void fill_probe(const std::int8_t* codes, const float (&tail)[3], GraphProbe& probe) const;
 
   const GraphKernels& kernels_;

@@ -3,6 +3,7 @@
 // distances are computed here, in doubles.
 #include "engine/graph/code_axes.h"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstring>
@@ -65,6 +66,27 @@ TEST_CASE("code axes: an estimate is near the squared distance") {
       const double wanted = data.distance(data.rows[i], data.rows[i + 1]);
       off += std::fabs(static_cast<double>(coder.between(data.rows[i], data.rows[i + 1])) - wanted);
       all += wanted;
+    }
+    CHECK(off < 0.1 * all);
+  }
+}
+
+TEST_CASE("code axes: rows of a crowd far from the others keep their distances from each other") {
+  for (const std::uint32_t dim : {36U, 52U}) {
+    CAPTURE(dim);
+    GraphData data(dim, 400, 6);
+    // A step of the codes is then some 1.6, beside coordinates of the crowd that lie within 12.
+    for (std::size_t i = 0; i < data.rows.size(); i += 2) {
+      std::for_each_n(data.rows[i].begin(), 20, [](float& value) { value += 400.0f; });
+    }
+    Coder coder(data.axes());
+    double off = 0.0;
+    double all = 0.0;
+    for (std::size_t i = 0; i + 2 < data.rows.size(); ++i) {
+      const double wanted = data.distance(data.rows[i], data.rows[i + 2]);
+      off += std::fabs(static_cast<double>(coder.between(data.rows[i], data.rows[i + 2])) - wanted);
+      all += wanted;
+      CHECK(coder.between(data.rows[i], data.rows[i]) < 0.1f * static_cast<float>(wanted));
     }
     CHECK(off < 0.1 * all);
   }
