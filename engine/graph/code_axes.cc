@@ -7,7 +7,10 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <iterator>
 #include <numeric>
+
+#include "engine/rows/row_norm.h"
 
 namespace vecserve::engine {
 
@@ -36,26 +39,26 @@ float* aligned(float* scratch) {
   return reinterpret_cast<float*>((address + 63) / 64 * 64);
 }
 
-// Four sums, so that one does not wait for the other.
-double square_of(const float* y, std::uint32_t count) {
-  double sums[4] = {};
+// The largest size of a number. Of every sixteenth by itself first: those do not wait for each
+// other.
+float most_of(const float* values, std::uint32_t count) {
+  float lanes[kLanes] = {};
   std::uint32_t i = 0;
-  for (; i + 4 <= count; i += 4) {
-    for (std::uint32_t lane = 0; lane < 4; ++lane) {
-      const auto value = static_cast<double>(y[i + lane]);
-      sums[lane] += value * value;
+  for (; i + kLanes <= count; i += kLanes) {
+    for (std::uint32_t lane = 0; lane < kLanes; ++lane) {
+      const float size = std::fabs(values[i + lane]);
+      lanes[lane] = size > lanes[lane] ? size : lanes[lane];
     }
   }
-  for (; i < count; ++i) sums[0] += static_cast<double>(y[i]) * static_cast<double>(y[i]);
-  return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+  for (; i < count; ++i) lanes[0] = std::max(lanes[0], std::fabs(values[i]));
+  return *std::max_element(std::begin(lanes), std::end(lanes));
 }
 
 // Codes of numbers, within [-127, 127], and what one is worth. Truncating what was made positive
 // rounds, and can be done for several numbers at once.
 template <typename Put>
 float put_codes(const float* values, std::uint32_t count, const Put& put) {
-  float most = 0.0f;
-  for (std::uint32_t i = 0; i < count; ++i) most = std::max(most, std::fabs(values[i]));
+  const float most = most_of(values, count);
   if (!(most > kCodedMin)) {
     for (std::uint32_t i = 0; i < count; ++i) put(i, 0);
     return 0.0f;
@@ -130,9 +133,7 @@ bool CodeAxes::map(const float* vector, bool query, float* y) const {
     y[dim_] = static_cast<float>(std::sqrt(rest)) - mean_[dim_];
   }
   std::fill(y + mapped_, y + padded_, 0.0f);
-  bool fits = true;
-  for (std::uint32_t i = 0; i < mapped_; ++i) fits = fits && std::fabs(y[i]) <= kCoordinateMax;
-  return fits;
+  return most_of(y, mapped_) <= kCoordinateMax;
 }
 
 float* CodeAxes::see(const float* vector, bool query, float* scratch, double& square) const {

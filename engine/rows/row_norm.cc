@@ -11,6 +11,7 @@
 namespace vecserve::engine {
 namespace {
 
+// Four sums, so that one does not wait for the other.
 template <typename Scalar>
 double square_sum(const std::byte* vector, std::uint32_t dim) {
   double sums[4] = {};
@@ -47,6 +48,10 @@ double square_sum_of(const RowShape& shape, const std::byte* vector) {
 }
 
 }  // namespace
+
+double square_of(const float* vector, std::uint32_t count) {
+  return square_sum<F32Scalar>(reinterpret_cast<const std::byte*>(vector), count);
+}
 
 float row_norm_up(const RowShape& shape, const std::byte* vector) {
   // The double is off by a factor of at most 1 + 65,536 * 2^-53 + 2^-52 < 1 + 2^-36; squares of

@@ -16,6 +16,7 @@
 #include <cstring>
 
 #include "engine/rows/coarse_plane.h"
+#include "engine/rows/row_norm.h"
 
 namespace vecserve::engine {
 
@@ -74,21 +75,6 @@ void along_axes(const float* y, const float* axes, std::uint32_t count, std::uin
   }
 #endif
   along_anywhere(y, axes, count, padded, out);
-}
-
-double square_of(const float* vector, std::uint32_t count) {
-  double sums[4] = {};
-  std::uint32_t i = 0;
-  for (; i + 4 <= count; i += 4) {
-    for (std::uint32_t lane = 0; lane < 4; ++lane) {
-      const auto value = static_cast<double>(vector[i + lane]);
-      sums[lane] += value * value;
-    }
-  }
-  for (; i < count; ++i) {
-    sums[0] += static_cast<double>(vector[i]) * static_cast<double>(vector[i]);
-  }
-  return (sums[0] + sums[1]) + (sums[2] + sums[3]);
 }
 
 struct Interval {

@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "engine/base/half.h"
+#include "engine/rows/row_norm.h"
 
 namespace vecserve::engine {
 
@@ -210,11 +211,12 @@ Status store_vector(const RowShape& shape, const VectorView& view, const char* f
 Status query_floats(const RowShape& shape, const VectorView& view, const char* field, float* out,
                     double& norm) {
   VECSERVE_TRY(check_input(shape, view, field));
-  double sum = 0.0;
-  for (std::size_t i = 0; i < view.dim; ++i) {
-    out[i] = coordinate_of(view, i);
-    sum += static_cast<double>(out[i]) * static_cast<double>(out[i]);
+  if (view.type == ScalarType::f32) {
+    std::memcpy(out, view.data, view.dim * sizeof(float));
+  } else {
+    for (std::size_t i = 0; i < view.dim; ++i) out[i] = coordinate_of(view, i);
   }
+  const double sum = square_of(out, static_cast<std::uint32_t>(view.dim));
   if (shape.metric == Metric::cosine && sum == 0.0) {
     return refuse(field, "is zero, which has no direction for cosine");
   }

@@ -18,6 +18,8 @@
 #include <cmath>
 #include <limits>
 
+#include "engine/rows/row_norm.h"
+
 namespace vecserve::engine {
 
 namespace {
@@ -59,14 +61,6 @@ double put_codes(const SketchAxes& axes, const SketchPoint& point, std::uint32_t
   probe.steps[stripe] = 2.0f * step;
   probe.bias[stripe] = 128 * sum;
   return 2.0 * 127.0 * off * (1.0 + kDoubleSlack);
-}
-
-double square_of(const float* along, std::uint32_t count) {
-  double sum = 0.0;
-  for (std::uint32_t i = 0; i < count; ++i) {
-    sum += static_cast<double>(along[i]) * static_cast<double>(along[i]);
-  }
-  return sum;
 }
 
 // Fills in the limit and returns what the query adds to its reach.

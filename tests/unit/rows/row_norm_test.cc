@@ -54,4 +54,24 @@ TEST_CASE("row norm: bytes", "[rows]") {
   CHECK(norm < 5.00001f);
 }
 
+TEST_CASE("square of floats: as a sum one by one, for any count and size", "[rows]") {
+  std::mt19937_64 random(12);
+  std::normal_distribution<float> normal;
+  CHECK(engine::square_of(nullptr, 0) == 0.0);
+  for (const std::uint32_t count : {1u, 3u, 4u, 5u, 784u, 1023u}) {
+    for (const float scale : {1.0f, 1e-20f, 1e18f}) {
+      CAPTURE(count, scale);
+      std::vector<float> x(count);
+      long double sum = 0;
+      for (float& value : x) {
+        value = normal(random) * scale;
+        sum += static_cast<long double>(value) * static_cast<long double>(value);
+      }
+      const auto off =
+          std::fabs(static_cast<long double>(engine::square_of(x.data(), count)) - sum);
+      CHECK(off <= sum * (static_cast<long double>(count) * 0x1p-53L));
+    }
+  }
+}
+
 }  // namespace
