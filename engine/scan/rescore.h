@@ -31,9 +31,9 @@ struct Decision {
   std::uint64_t scored = 0;  // candidates whose vectors were read
 };
 
-// Fills `best` with at most k rows, sorted; reuses its memory, and
-// that of `spare`. Rows above query.limit are left out.
-// Candidates that cannot make it (lower bound above the k-th distance so far) are not scored.
+// Fills `best` with at most k rows, sorted; reuses its memory, and that of `spare`. Rows above
+// query.limit are left out. Candidates that cannot make it (lower bound above the k-th distance so
+// far) are not scored.
 [[nodiscard]] Decision rescore(const RowShape& shape, std::span<const ScanBlock> blocks,
                                const ScanQuery& query, std::uint32_t k, QueryCandidates& candidates,
                                std::vector<Candidate>& spare, std::vector<Scored>& best);
