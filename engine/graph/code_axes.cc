@@ -150,8 +150,8 @@ float* CodeAxes::see(const float* vector, bool query, float* scratch, double& sq
   float* const codes = aligned(more + count_);
   turn(y, codes, turn_places_, along);
   for (std::size_t i = 0; i < peaked_.size(); ++i) along[peaked_[i]] += more[i];
-  // What that rounds off is turned as well: times the length of the vector it would be more than
-  // what rows of a dense crowd lie apart.
+  // What that rounds off is turned as well: it grows with how long the vector is, and would be more
+  // than what rows of a dense crowd lie apart.
   turn(y, codes, std::span(turn_places_).first(count_), more);
   for (std::uint32_t a = 0; a < count_; ++a) along[a] += more[a];
   return along;
