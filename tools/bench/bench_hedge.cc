@@ -1,12 +1,12 @@
 // What does a second copy of late calls do for the tail, and what does it cost? Canonical run:
-// bench_hedge --json -, about 17 minutes; --replicas runs a part of it. Columns: load, of what
+// bench_hedge --json -, half an hour to one; --replicas runs a part of it. Columns: load, of what
 // the replicas can do, which is a call in service_us and, measured at full load, turn_us on the way
 // to the next; p50_us to p999_us, response times from the intended start, each also
 // unhedged (the same client that chooses between two replicas, on the same arrivals and stalls);
-// p999_ratio; extra_work, time served for nobody against time served for somebody;
-// cancelled_queued_share of the losers. Real servers run in rounds, hedged and unhedged in turns;
-// p50_ratio_least and _most are the hedged median against the unhedged one in single rounds.
-// `replicas` says what they are:
+// p999_ratio, and with real servers p999_ratio_low and _high, its 95 % interval; extra_work, time
+// served for nobody against time served for somebody; cancelled_queued_share of the losers. Real
+// servers run in rounds, hedged and unhedged in turns; p50_ratio_least and _most are the hedged
+// median against the unhedged one in single rounds. `replicas` says what they are:
 //  - simulated: simulated time, on the same decisions as HedgedClient, runs of all seeds together;
 //    calls of 300 us, one in a hundred ten times as long, stalls of 20 ms once a second.
 //  - real servers, timed device: three of net/server in this process behind HedgedClient, over a
@@ -33,9 +33,10 @@ struct Settings {
   std::uint64_t calls = 200'000;
   double seconds = 8.0;  // of each run with real servers
   // Of such runs, hedged and unhedged in turns. Two of three replicas stall at once three times a
-  // minute, and how often that happens in a run decides p99.9: with fewer rounds than these it lies
-  // anywhere between three quarters and one and a half times of what it is over many.
-  std::uint32_t rounds = 8;
+  // minute, and how often that happens in a run decides p99.9 at 60 % load: over eight rounds its
+  // ratio lies anywhere between three quarters and one and a half times of what it is over many. So
+  // there are as many as make it known to 15 %; simulated, that takes 30 at 60 % load.
+  hedge::RoundsRule rounds{8, 40, 0.15};
   std::vector<std::string> replicas = {"simulated", "timed", "scans"};
 
   bool runs(const char* kind) const {
@@ -105,6 +106,7 @@ void report_real(Report& report, const Settings& settings, const char* name,
   require(!plain.latencies_us.empty() && !hedged.latencies_us.empty(),
           "the replicas answered nothing");
   const std::vector<double> medians = rounds->median_ratios();
+  const hedge::RatioInterval p999_interval = rounds->p999_interval();
   const auto [least, most] = std::minmax_element(medians.begin(), medians.end());
   const HedgeStats& stats = hedged.stats;
   report.add({{"case", name},
@@ -118,12 +120,14 @@ void report_real(Report& report, const Settings& settings, const char* name,
               {"p999_us", hedged.at(0.999)},
               {"p999_unhedged_us", plain.at(0.999)},
               {"p999_ratio", plain.at(0.999) / hedged.at(0.999)},
+              {"p999_ratio_low", p999_interval.low},
+              {"p999_ratio_high", p999_interval.high},
               {"extra_work", hedged.extra_work()},
               {"hedge_share", static_cast<double>(stats.hedges) / static_cast<double>(stats.calls)},
               {"cancelled_queued_share", hedged.cancelled_queued_share()},
               {"cancelled_running_share", hedged.cancelled_running_share()},
               {"n", hedged.latencies_us.size()},
-              {"rounds", settings.rounds},
+              {"rounds", medians.size()},
               {"service_us", rounds->service_us},
               {"turn_us", rounds->turn_us},
               {"sender_lag_p99_us", hedged.sender_lag_p99_us},
@@ -187,8 +191,13 @@ void run(int argc, char** argv) {
   app.add_option("--seconds", settings.seconds, "of each run with real servers")
       ->check(CLI::Range(0.1, 3'600.0))
       ->capture_default_str();
-  app.add_option("--rounds", settings.rounds, "of runs with real servers, hedged and unhedged")
-      ->check(CLI::Range(1, 100))
+  app.add_option("--rounds", settings.rounds.most,
+                 "with real servers, hedged and unhedged, at most")
+      ->check(CLI::Range(1, 1'000))
+      ->capture_default_str();
+  app.add_option("--precision", settings.rounds.precision,
+                 "rounds until the ratio of p99.9 is known to this share of it")
+      ->check(CLI::Range(0.0, 10.0))
       ->capture_default_str();
   app.add_option("--replicas", settings.replicas, "any of simulated, timed, scans")
       ->delimiter(',')
@@ -198,9 +207,10 @@ void run(int argc, char** argv) {
     settings.seeds = 1;
     settings.calls = 20'000;
     settings.seconds = 0.4;
-    settings.rounds = 1;
+    settings.rounds.most = 1;
     settings.loads = {0.3};
   }
+  settings.rounds.least = std::min(settings.rounds.least, settings.rounds.most);
   Report report("hedge", settings.common);
   if (settings.runs("simulated")) run_simulated(report, settings);
   run_rigs(report, settings);

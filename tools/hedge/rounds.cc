@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <utility>
 
 #include "tools/plot/views.h"
 
@@ -20,10 +21,10 @@ double share_of(std::uint64_t part, std::uint64_t whole) {
 void RoundsSum::add(const RigRun& run) {
   std::vector<double> latencies = run.latencies_us();
   std::sort(latencies.begin(), latencies.end());
-  round_medians_us.push_back(latencies.empty() ? 0.0 : plot::percentile_of(latencies, 0.5));
   const auto before = static_cast<std::ptrdiff_t>(latencies_us.size());
   latencies_us.insert(latencies_us.end(), latencies.begin(), latencies.end());
   std::inplace_merge(latencies_us.begin(), latencies_us.begin() + before, latencies_us.end());
+  rounds_us.push_back(std::move(latencies));
   useful_us += run.useful_us();
   wasted_us += run.wasted_us();
   stats.calls += run.stats.calls;
@@ -59,29 +60,41 @@ double RoundsSum::cancelled_running_share() const {
 
 std::vector<double> Rounds::median_ratios() const {
   std::vector<double> ratios;
-  for (std::size_t i = 0; i < plain.round_medians_us.size(); ++i) {
-    ratios.push_back(hedged.round_medians_us[i] / std::max(1e-9, plain.round_medians_us[i]));
+  const auto median = [](const RoundLatencies& round) {
+    return round.empty() ? 0.0 : plot::percentile_of(round, 0.5);
+  };
+  for (std::size_t i = 0; i < plain.rounds_us.size(); ++i) {
+    ratios.push_back(median(hedged.rounds_us[i]) / std::max(1e-9, median(plain.rounds_us[i])));
   }
   return ratios;
 }
 
-Result<Rounds> run_rounds(RigOptions options, std::uint32_t rounds) {
+RatioInterval Rounds::p999_interval() const {
+  return resampled_ratio(plain.rounds_us, hedged.rounds_us, 0.999);
+}
+
+Result<Rounds> run_rounds(RigOptions options, const RoundsRule& rule) {
   Rounds sum;
   Result<double> turn_us = probe_turn_us(options);
   if (!turn_us.ok()) return turn_us.status();
   options.turn_us = sum.turn_us = *turn_us;
-  for (std::uint32_t round = 0; round < rounds; ++round) {
+  std::uint32_t round = 0;
+  do {
     for (const bool second : {false, true}) {
       options.hedging = second == (round % 2 == 0);
       Result<RigRun> run = run_rig(options);
       if (!run.ok()) return run.status();
       (options.hedging ? sum.hedged : sum.plain).add(*run);
       sum.replicas = run->replicas;
-      sum.load += run->load / (2.0 * rounds);
-      sum.service_us += run->service_us / (2.0 * rounds);
+      sum.load += run->load / 2.0;
+      sum.service_us += run->service_us / 2.0;
     }
     ++options.seed;
-  }
+    ++round;
+  } while (round < rule.least ||
+           (round < rule.most && sum.p999_interval().precision() > rule.precision));
+  sum.load /= round;
+  sum.service_us /= round;
   return sum;
 }
 

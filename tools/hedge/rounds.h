@@ -8,14 +8,15 @@
 #include <string>
 #include <vector>
 
+#include "tools/hedge/resampled.h"
 #include "tools/hedge/rig.h"
 
 namespace vecserve::hedge {
 
 // What several runs of one kind add up to.
 struct RoundsSum {
-  std::vector<double> latencies_us;      // of all, ascending
-  std::vector<double> round_medians_us;  // of each, in order
+  std::vector<double> latencies_us;       // of all, ascending
+  std::vector<RoundLatencies> rounds_us;  // of each run, in order
   double useful_us = 0.0, wasted_us = 0.0;
   HedgeStats stats;  // its counts
   std::uint64_t losers = 0;
@@ -40,10 +41,20 @@ struct Rounds {
   // The hedged median against the unhedged one, of each round: how far they lie apart is what one
   // of them alone is worth.
   [[nodiscard]] std::vector<double> median_ratios() const;
+  // The unhedged p99.9 against the hedged one: 95 % of what as many other rounds would give.
+  [[nodiscard]] RatioInterval p999_interval() const;
 };
 
-// `rounds` pairs of runs of options.seconds each, the first with options.seed and each later one
-// with the next.
-[[nodiscard]] Result<Rounds> run_rounds(RigOptions options, std::uint32_t rounds);
+// How many rounds. What they ask is how sure the gain is, never how large: a rule that ends on a
+// good figure would find one.
+struct RoundsRule {
+  std::uint32_t least = 1;  // at least one
+  std::uint32_t most = 1;
+  double precision = 0.0;  // between the two, p999_interval() is to be at least as narrow
+};
+
+// Pairs of runs of options.seconds each, the first with options.seed and each later one with the
+// next.
+[[nodiscard]] Result<Rounds> run_rounds(RigOptions options, const RoundsRule& rule);
 
 }  // namespace vecserve::hedge

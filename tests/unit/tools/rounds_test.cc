@@ -28,7 +28,10 @@ TEST_CASE("rounds: a sum holds the calls of all its runs in order, and a median 
   std::sort(all.begin(), all.end());
   CHECK(sum.latencies_us == all);
   CHECK(sum.at(0.0) == all.front());
-  CHECK(sum.round_medians_us.size() == 2);
+  REQUIRE(sum.rounds_us.size() == 2);
+  CHECK(sum.rounds_us[0].size() == first->latencies_us().size());
+  CHECK(sum.rounds_us[1].size() == more.size());
+  CHECK(std::is_sorted(sum.rounds_us[1].begin(), sum.rounds_us[1].end()));
   CHECK(sum.useful_us == first->useful_us() + second->useful_us());
   CHECK(sum.wasted_us == first->wasted_us() + second->wasted_us());
   CHECK(sum.stats.calls == first->stats.calls + second->stats.calls);
@@ -37,7 +40,7 @@ TEST_CASE("rounds: a sum holds the calls of all its runs in order, and a median 
 }
 
 TEST_CASE("rounds: both kinds take part in each, and only the hedged one works for nobody") {
-  const Result<Rounds> rounds = run_rounds(test::brief_rig(0.3, 0.1), 2);
+  const Result<Rounds> rounds = run_rounds(test::brief_rig(0.3, 0.1), {2, 2, 0.0});
   REQUIRE(rounds.ok());
   CHECK(rounds->median_ratios().size() == 2);
   CHECK(rounds->plain.stats.hedges == 0);
@@ -47,4 +50,18 @@ TEST_CASE("rounds: both kinds take part in each, and only the hedged one works f
   CHECK(rounds->load == Approx(0.2));
   CHECK(rounds->service_us > 1'000.0);
   CHECK(rounds->replicas == "real servers, timed device");
+}
+
+TEST_CASE("rounds: go on while the gain is less sure than wanted, up to the most") {
+  const Result<Rounds> sure = run_rounds(test::brief_rig(0.3, 0.1), {1, 3, 1.0});
+  REQUIRE(sure.ok());
+  CHECK(sure->median_ratios().size() == 1);
+  // No two rounds are alike to the nanosecond.
+  const Result<Rounds> unsure = run_rounds(test::brief_rig(0.3, 0.1), {2, 3, 0.0});
+  REQUIRE(unsure.ok());
+  CHECK(unsure->median_ratios().size() == 3);
+  CHECK(unsure->p999_interval().low <= unsure->p999_interval().high);
+  const Result<Rounds> fewest = run_rounds(test::brief_rig(0.3, 0.1), {2, 1, 0.0});
+  REQUIRE(fewest.ok());
+  CHECK(fewest->median_ratios().size() == 2);
 }
