@@ -1,5 +1,6 @@
 // What does a second copy of late calls do for the tail, and what does it cost? Canonical run:
-// bench_hedge --json -, half an hour to one; --replicas runs a part of it. Columns: load, of what
+// bench_hedge --json -, half an hour to one; --replicas, --cases
+// and --loads run a part of it. Columns: load, of what
 // the replicas can do, which is a call in service_us and, measured at full load, turn_us on the way
 // to the next; p50_us to p999_us, response times from the intended start, each also
 // unhedged (the same client that chooses between two replicas, on the same arrivals and stalls);
@@ -38,9 +39,13 @@ struct Settings {
   // there are as many as make it known to 15 %; simulated, that takes 30 at 60 % load.
   hedge::RoundsRule rounds{8, 40, 0.15};
   std::vector<std::string> replicas = {"simulated", "timed", "scans"};
+  std::vector<std::string> cases = {"stalls", "slow"};
 
   bool runs(const char* kind) const {
     return std::find(replicas.begin(), replicas.end(), kind) != replicas.end();
+  }
+  bool has(const char* name) const {
+    return std::find(cases.begin(), cases.end(), name) != cases.end();
   }
 };
 
@@ -142,7 +147,7 @@ void run_rigs(Report& report, const Settings& settings) {
     options.warm_up_s = 0.3;
     options.rows = 2'000;
   }
-  if (settings.runs("scans")) {
+  if (settings.runs("scans") && settings.has("stalls")) {
     progress("real scans");
     options.real_scans = true;
     options.load = 0.3;
@@ -150,12 +155,12 @@ void run_rigs(Report& report, const Settings& settings) {
     options.real_scans = false;
   }
   for (const double load : settings.loads) {
-    if (!settings.runs("timed")) break;
+    if (!settings.runs("timed") || !settings.has("stalls")) break;
     progress("timed device, load " + std::to_string(load));
     options.load = load;
     report_real(report, settings, "stalls", options);
   }
-  if (!settings.runs("timed") || settings.common.smoke) return;
+  if (!settings.runs("timed") || !settings.has("slow") || settings.common.smoke) return;
   progress("timed device, all replicas slow");
   options.load = 0.3;
   options.stall_every_s = 0.0;
@@ -165,11 +170,13 @@ void run_rigs(Report& report, const Settings& settings) {
 
 void run_simulated(Report& report, const Settings& settings) {
   for (const double load : settings.loads) {
+    if (!settings.has("stalls")) break;
     progress("simulated, load " + std::to_string(load));
     hedge::SimulationOptions options;
     options.load = load;
     report_case(report, settings, "stalls", options);
   }
+  if (!settings.has("slow")) return;
   hedge::SimulationOptions slow;
   slow.load = 0.3;
   slow.stall_every_s = 0.0;
@@ -202,6 +209,9 @@ void run(int argc, char** argv) {
   app.add_option("--replicas", settings.replicas, "any of simulated, timed, scans")
       ->delimiter(',')
       ->check(CLI::IsMember({"simulated", "timed", "scans"}));
+  app.add_option("--cases", settings.cases, "stalls of one replica each, or all of them slow: any")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"stalls", "slow"}));
   parse_flags(app, argc, argv);
   if (settings.common.smoke) {
     settings.seeds = 1;
