@@ -1,9 +1,9 @@
 // What does a second copy of late calls do for the tail, and what does it cost? Canonical run:
-// bench_hedge --json -, half an hour to one; --replicas, --cases
-// and --loads run a part of it. Columns: load, of what
-// the replicas can do, which is a call in service_us and, measured at full load, turn_us on the way
-// to the next; p50_us to p999_us, response times from the intended start, each also
-// unhedged (the same client that chooses between two replicas, on the same arrivals and stalls);
+// bench_hedge --json -, half an hour to one; --replicas, --cases and --loads run a part of it.
+// Columns: load, of what the replicas can do, which is a call in service_us and, measured at full
+// load, turn_us on the way to the next; p50_us to p999_us, response times from the intended start,
+// each also unhedged (the same client that chooses between two replicas, on the same arrivals and
+// stalls);
 // p999_ratio, and with real servers p999_ratio_low and _high, its 95 % interval; extra_work, time
 // served for nobody against time served for somebody; cancelled_queued_share of the losers. Real
 // servers run in rounds, hedged and unhedged in turns; p50_ratio_least and _most are the hedged
