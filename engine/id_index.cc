@@ -1,19 +1,27 @@
 // See id_index.h. Each shard is an open-addressing table with linear probing and deletion by moving
 // entries back, so that no dead entries pile up. An entry is 16 bytes: the hash, and the slot with
-// a bit that tells numbers from byte strings. Always holds: a shard is at most seven eighths full,
-// so a probe ends; capacity is a power of two.
+// a bit that tells numbers from byte strings. Always holds: a shard is at most five sixths full, so
+// a probe ends, after some twenty entries that lie side by side; it grows by a fifth, so that it is
+// never less than two thirds full for long.
 #include "engine/id_index.h"
 
 #include <algorithm>
 #include <cstring>
 #include <mutex>
 #include <random>
+#include <utility>
 
 #include "engine/base/check.h"
 
 namespace vecserve::engine {
 
 namespace {
+
+__extension__ using Wide = unsigned __int128;
+
+constexpr unsigned kShardBits = 6;
+static_assert(IdIndex::kShards == std::size_t{1} << kShardBits);
+constexpr std::size_t kCapacityMin = 16;
 
 struct Entry {
   std::uint64_t hash = 0;
@@ -41,7 +49,6 @@ std::uint64_t process_key() {
 
 // Folding a 128-bit product mixes every input bit into every output bit.
 std::uint64_t fold(std::uint64_t a, std::uint64_t b) {
-  __extension__ using Wide = unsigned __int128;
   const Wide product = static_cast<Wide>(a) * b;
   return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
 }
@@ -77,60 +84,59 @@ std::uint64_t hash_id(const IdView& id) {
   return mix(hash);
 }
 
+// Entries of one shard in the order of their hashes, as far as collisions let them be, so that all
+// move on to a larger table from front to back.
 struct IdIndex::Shard {
   mutable std::shared_mutex mutex;
   std::vector<Entry> entries;
   std::size_t used = 0;
 
-  [[nodiscard]] std::size_t mask() const { return entries.size() - 1; }
-  [[nodiscard]] std::size_t home(std::uint64_t hash) const { return hash & mask(); }
+  [[nodiscard]] std::size_t capacity() const { return entries.size(); }
+  [[nodiscard]] std::size_t after(std::size_t at) const {
+    return at + 1 == capacity() ? 0 : at + 1;
+  }
+  // How far `to` lies behind `from`, around the end.
+  [[nodiscard]] std::size_t steps(std::size_t from, std::size_t to) const {
+    return to >= from ? to - from : to + capacity() - from;
+  }
+  // The bits below those that name the shard, as a share of the capacity.
+  [[nodiscard]] std::size_t home(std::uint64_t hash) const {
+    return static_cast<std::size_t>((Wide{hash << kShardBits} * capacity()) >> 64);
+  }
 
   // A larger table with the same entries, or an empty one when there is room for `extra` more. Only
   // reads, so the one changer may call it beside readers.
   [[nodiscard]] std::vector<Entry> enlarged(std::size_t extra) const {
-    std::size_t capacity = std::max<std::size_t>(entries.size(), 16);
-    while ((used + extra) * 8 > capacity * 7) {
-      capacity *= 2;
+    std::size_t larger = std::max<std::size_t>(capacity(), kCapacityMin);
+    while ((used + extra) * 6 > larger * 5) larger += larger / 5;
+    if (larger == capacity()) return {};
+    Shard filled;
+    filled.entries.resize(larger);
+    for (std::size_t at = 0; at < capacity(); ++at) {
+      if (entries[at].tag != 0) filled.place(entries[at]);
     }
-    std::vector<Entry> larger;
-    if (capacity != entries.size()) {
-      larger.resize(capacity);
-      for (const Entry& entry : entries) {
-        if (entry.tag != 0) {
-          place(entry, larger);
-        }
-      }
-    }
-    return larger;
+    return std::move(filled.entries);
   }
 
-  static void place(const Entry& entry, std::vector<Entry>& table) {
-    const std::size_t mask = table.size() - 1;
-    std::size_t at = entry.hash & mask;
-    while (table[at].tag != 0) {
-      at = (at + 1) & mask;
-    }
-    table[at] = entry;
+  void place(const Entry& placed) {
+    std::size_t at = home(placed.hash);
+    while (entries[at].tag != 0) at = after(at);
+    entries[at] = placed;
   }
 
   [[nodiscard]] std::size_t locate(std::uint64_t hash, std::uint64_t slot) const {
     std::size_t at = home(hash);
     while (entries[at].hash != hash || (entries[at].tag | 1) != tag_of(true, slot)) {
       VECSERVE_DCHECK(entries[at].tag != 0);
-      at = (at + 1) & mask();
+      at = after(at);
     }
     return at;
   }
 
   void remove(std::size_t hole) {
-    std::size_t at = hole;
-    for (;;) {
-      at = (at + 1) & mask();
-      if (entries[at].tag == 0) {
-        break;
-      }
+    for (std::size_t at = after(hole); entries[at].tag != 0; at = after(at)) {
       // An entry may move back into the hole when the hole lies between its home and itself.
-      if (((at - home(entries[at].hash)) & mask()) >= ((at - hole) & mask())) {
+      if (steps(home(entries[at].hash), at) >= steps(hole, at)) {
         entries[hole] = entries[at];
         hole = at;
       }
@@ -147,11 +153,10 @@ std::optional<std::uint64_t> IdIndex::find(const IdView& id, std::uint64_t hash,
                                            const Matches& matches) const {
   const Shard& shard = (*shards_)[shard_of(hash)];
   const std::shared_lock lock(shard.mutex);
-  if (shard.entries.empty()) {
+  if (shard.capacity() == 0) {
     return std::nullopt;
   }
-  for (std::size_t at = shard.home(hash); shard.entries[at].tag != 0;
-       at = (at + 1) & shard.mask()) {
+  for (std::size_t at = shard.home(hash); shard.entries[at].tag != 0; at = shard.after(at)) {
     const Entry& entry = shard.entries[at];
     if (entry.hash == hash && is_number_tag(entry.tag) == id.is_number() &&
         (id.is_number() || matches(slot_of(entry.tag)))) {
@@ -171,7 +176,7 @@ void IdIndex::reserve(const std::array<std::uint32_t, kShards>& extra) {
     std::vector<Entry> larger = shard.enlarged(extra[i]);
     if (!larger.empty()) {
       const std::unique_lock lock(shard.mutex);
-      shard.entries.swap(larger);
+      std::swap(shard.entries, larger);
     }
   }
 }
@@ -179,7 +184,7 @@ void IdIndex::reserve(const std::array<std::uint32_t, kShards>& extra) {
 void IdIndex::insert(bool is_number, std::uint64_t hash, std::uint64_t slot) {
   Shard& shard = (*shards_)[shard_of(hash)];
   const std::unique_lock lock(shard.mutex);
-  Shard::place({hash, tag_of(is_number, slot)}, shard.entries);
+  shard.place({hash, tag_of(is_number, slot)});
   ++shard.used;
 }
 
@@ -202,16 +207,15 @@ void IdIndex::insert_loaded(std::span<const Loaded> ids, std::vector<Clash>& cla
   }
   Shard& shard = (*shards_)[shard_of(ids.front().hash)];
   const std::unique_lock lock(shard.mutex);
-  std::vector<Entry> larger = shard.enlarged(ids.size());
-  if (!larger.empty()) {
-    shard.entries.swap(larger);
+  if (std::vector<Entry> larger = shard.enlarged(ids.size()); !larger.empty()) {
+    shard.entries = std::move(larger);
   }
   for (const Loaded& id : ids) {
     std::size_t at = shard.home(id.hash);
-    while (shard.entries[at].tag != 0 && !(shard.entries[at].hash == id.hash &&
-                                           is_number_tag(shard.entries[at].tag) == id.is_number)) {
-      at = (at + 1) & shard.mask();
-    }
+    const auto taken_by_another = [&](const Entry& entry) {
+      return entry.tag != 0 && !(entry.hash == id.hash && is_number_tag(entry.tag) == id.is_number);
+    };
+    while (taken_by_another(shard.entries[at])) at = shard.after(at);
     if (shard.entries[at].tag != 0) {
       clashes.push_back({id.hash, slot_of(shard.entries[at].tag), id.slot});
     } else {
@@ -225,7 +229,7 @@ std::size_t IdIndex::memory_bytes() const {
   std::size_t bytes = sizeof(*shards_);
   for (const Shard& shard : *shards_) {
     const std::shared_lock lock(shard.mutex);
-    bytes += shard.entries.capacity() * sizeof(Entry);
+    bytes += shard.entries.size() * sizeof(Entry);
   }
   return bytes;
 }
