@@ -1,9 +1,11 @@
 // How much memory do rows take beside their raw vectors? Canonical run: bench_memory --rows 1000000
-// --dim 128 --json -, also with --planes full, which keeps nothing beside the vectors as they were
-// given. Columns: when is "loaded" (right after the load) or "reopened" (a fresh open of the
-// same folder, in this process); rss_mib, resident memory less what the process had before;
-// raw_mib, rows * dim * 4 bytes; ratio, rss_mib / raw_mib; key_mib, what the collection says its
-// ids and positions take; ratio_without_keys. Measured as the system sees it: nothing is trimmed or
+// --dim 128 --json -, also with --planes sketch, which makes all planes although random rows gain
+// nothing by sketches, and with --planes full, which keeps nothing beside the vectors as they were
+// given. Columns: when is "loaded" (after the load) or "reopened" (after a fresh open of the same
+// folder, in this process), both once the background thread has made the planes; rss_mib, resident
+// memory less what the process had before; raw_mib, rows * dim * 4 bytes; ratio, rss_mib / raw_mib;
+// key_mib, what the collection says its ids and positions take; ratio_without_keys; coarse_mib and
+// sketch_mib, what it says its planes take. Measured as the system sees it: nothing is trimmed or
 // dropped first.
 #include <fstream>
 #include <optional>
@@ -28,7 +30,9 @@ double rss_mib() {
 }
 
 void add_case(Report& report, const char* when, const std::string& planes,
-              const DatabaseShape& shape, double rss, const Collection& rows) {
+              const DatabaseShape& shape, double before, const Collection& rows) {
+  wait_for_planes(rows);
+  const double rss = rss_mib() - before;
   const Result<CollectionStats> stats = rows.stats();
   require(stats.ok(), stats.status().to_string());
   const double raw = static_cast<double>(shape.rows) * shape.dim * sizeof(float) / kMib;
@@ -42,7 +46,10 @@ void add_case(Report& report, const char* when, const std::string& planes,
               {"ratio", rss / raw},
               {"key_mib", keys},
               {"ratio_without_keys", (rss - keys) / raw},
-              {"vector_mib", static_cast<double>(stats->vector_bytes) / kMib}});
+              {"vector_mib", static_cast<double>(stats->vector_bytes) / kMib},
+              {"coarse_mib", static_cast<double>(stats->coarse_bytes) / kMib},
+              {"sketch_mib", static_cast<double>(stats->sketch_bytes) / kMib},
+              {"rows_sketched", stats->rows_sketched}});
 }
 
 void run(int argc, char** argv) {
@@ -54,7 +61,8 @@ void run(int argc, char** argv) {
   add_common_flags(app, common);
   app.add_option("--rows", shape.rows)->check(CLI::Range(2, 100'000'000));
   app.add_option("--dim", shape.dim)->check(CLI::Range(1, 65536));
-  app.add_option("--planes", planes, "what is kept of each vector: automatic, full or coarse");
+  app.add_option("--planes", planes,
+                 "what is kept of each vector: automatic, full, coarse or sketch");
   app.add_flag("--in-memory", in_memory, "a database that keeps nothing on disk");
   parse_flags(app, argc, argv);
   if (common.smoke) {
@@ -67,14 +75,14 @@ void run(int argc, char** argv) {
   DatabaseOptions options;
   options.in_memory = in_memory;
   const std::optional<Planes> choice = parse_planes(planes);
-  require(choice.has_value(), "planes: automatic, full or coarse, not " + planes);
+  require(choice.has_value(), "planes: automatic, full, coarse or sketch, not " + planes);
   options.planes = *choice;
 
   const double before = rss_mib();
   Result<Database> database = Database::open(folder.at("db"), options);
   require(database.ok(), database.status().to_string());
   Collection rows = load_rows(*database, shape);
-  add_case(report, "loaded", planes, shape, rss_mib() - before, rows);
+  add_case(report, "loaded", planes, shape, before, rows);
   check_rows(rows, shape);
   if (in_memory) return;
   require(database->close().ok(), "close failed");
@@ -87,7 +95,7 @@ void run(int argc, char** argv) {
   rows = database->collection("rows").value();
   // What the first database left with the allocator is used again: it counts as in use.
   const double kept = std::max(0.0, between - before);
-  add_case(report, "reopened", planes, shape, rss_mib() - before, rows);
+  add_case(report, "reopened", planes, shape, before, rows);
   progress("kept by the process between the two: " + std::to_string(kept) + " MiB");
   check_rows(rows, shape);
 }

@@ -5,16 +5,14 @@
 
 #include <algorithm>
 #include <chrono>
-#include <thread>
 
 #include "engine/rows/coarse_plane.h"
 #include "tools/bench/bench_report.h"
 #include "tools/bench/ceilings.h"
+#include "tools/bench/loaded_database.h"
 
 namespace vecserve::bench {
 namespace {
-
-constexpr std::chrono::minutes kSurveyMax{10};
 
 constexpr std::size_t kLoadBatch = 10'000;
 
@@ -59,15 +57,7 @@ Subject::Subject(const Dataset& data, const SubjectOptions& options)
   require(made.ok(), made.status().to_string());
   rows_ = *std::move(made);
   load(data, options.payload, *rows_);
-  // Sketches are made in the background, a second or two after the rows are there.
-  const auto begin = std::chrono::steady_clock::now();
-  for (;;) {
-    const Result<CollectionStats> stats = rows_->stats();
-    require(stats.ok(), stats.status().to_string());
-    if (stats->rows_surveyed == stats->rows) break;
-    require(std::chrono::steady_clock::now() - begin < kSurveyMax, "the planes were never made");
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
+  wait_for_planes(*rows_);
 }
 
 PlaneUse plane_use(const Subject& subject, std::string_view backend) {

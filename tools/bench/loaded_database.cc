@@ -1,10 +1,12 @@
 // Loading and checking; see loaded_database.h. Main thread. Always holds: the memory that loading
 // itself takes is one batch, so that bench_memory measures the database and not the bench. Used by
-// bench_restart, bench_memory and bench_isolation.
+// bench_restart, bench_memory and bench_isolation, and for its planes by exact_search.
 #include "tools/bench/loaded_database.h"
 
 #include <algorithm>
+#include <chrono>
 #include <random>
+#include <thread>
 
 #include "tools/bench/bench_report.h"
 
@@ -14,6 +16,7 @@ namespace {
 constexpr std::uint64_t kBatchRows = 1000;
 constexpr std::uint64_t kProgressRows = 200'000;
 constexpr std::uint64_t kRowsChecked = 20;
+constexpr std::chrono::minutes kSurveyMax{10};
 
 // One step of splitmix64: cheap enough not to slow a load down.
 std::uint64_t next_random(std::uint64_t& state) {
@@ -60,6 +63,17 @@ Collection load_rows(Database& database, const DatabaseShape& shape) {
     if (first > 0 && first % kProgressRows == 0) progress(std::to_string(first) + " rows written");
   }
   return rows;
+}
+
+void wait_for_planes(const Collection& rows) {
+  const auto begin = std::chrono::steady_clock::now();
+  for (;;) {
+    const Result<CollectionStats> stats = rows.stats();
+    require(stats.ok(), stats.status().to_string());
+    if (stats->rows_surveyed == stats->rows) return;
+    require(std::chrono::steady_clock::now() - begin < kSurveyMax, "the planes were never made");
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
 }
 
 void check_rows(const Collection& rows, const DatabaseShape& shape) {

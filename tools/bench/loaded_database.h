@@ -23,6 +23,10 @@ struct DatabaseShape {
 // Writes the rows into a new collection "rows" in batches; says on standard error how far it is.
 [[nodiscard]] Collection load_rows(Database& database, const DatabaseShape& shape);
 
+// Returns once the background thread has looked after the planes of all rows, a second or two after
+// they are there. Throws when it never does.
+void wait_for_planes(const Collection& rows);
+
 // Asks for some of the rows by their own vectors and throws when an answer is wrong.
 void check_rows(const Collection& rows, const DatabaseShape& shape);
 
