@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
 #include "engine/base/check.h"
 #include "engine/base/limits.h"
@@ -62,9 +63,7 @@ std::uint64_t RowBlock::next_serial() {
 RowBlock::RowBlock(const RowShape& shape, AlignedBuffer::Use use, Planes planes)
     : shape_(shape),
       vectors_(std::size_t{shape.capacity} * shape.stride, use),
-      slot_offsets_(std::make_unique_for_overwrite<std::uint32_t[]>(shape.capacity)),
-      ids_(std::make_unique_for_overwrite<std::uint64_t[]>(shape.capacity)),
-      id_is_bytes_(std::make_unique_for_overwrite<std::uint8_t[]>(shape.capacity)) {
+      ids_(std::make_unique_for_overwrite<std::uint64_t[]>(shape.capacity)) {
   if (shape.metric == Metric::dot || shape.metric == Metric::cosine) {
     norms_ = std::make_unique_for_overwrite<float[]>(shape.capacity);
   }
@@ -84,6 +83,14 @@ std::uint32_t RowBlock::append(std::uint64_t slot, const IdView& id, const std::
                                std::uint64_t expires_at_ms) {
   VECSERVE_DCHECK(accepts(slot));
   const std::uint32_t position = size();
+  const auto offset = static_cast<std::uint32_t>(position == 0 ? 0 : slot - first_slot_);
+  if (offset != position && slot_offsets_owner_ == nullptr) {
+    slot_offsets_owner_ = std::make_unique_for_overwrite<std::uint32_t[]>(shape_.capacity);
+    std::iota(slot_offsets_owner_.get(), slot_offsets_owner_.get() + position, 0);
+  }
+  if (!id.is_number() && id_is_bytes_owner_ == nullptr) {
+    id_is_bytes_owner_ = std::make_unique<std::uint8_t[]>(shape_.capacity);
+  }
   std::uint64_t id_word = id.number;
   if (!id.is_number()) {
     VECSERVE_CHECK(id.bytes.size() <= limits::id_bytes_max);
@@ -97,9 +104,15 @@ std::uint32_t RowBlock::append(std::uint64_t slot, const IdView& id, const std::
   }
   // Nothing throws from here on.
   if (position == 0) first_slot_ = slot;
-  slot_offsets_[position] = static_cast<std::uint32_t>(slot - first_slot_);
+  if (slot_offsets_owner_ != nullptr) {
+    slot_offsets_owner_[position] = offset;
+    slot_offsets_.store(slot_offsets_owner_.get(), std::memory_order_release);
+  }
   ids_[position] = id_word;
-  id_is_bytes_[position] = id.is_number() ? 0 : 1;
+  if (id_is_bytes_owner_ != nullptr) {
+    id_is_bytes_owner_[position] = id.is_number() ? 0 : 1;
+    id_is_bytes_.store(id_is_bytes_owner_.get(), std::memory_order_release);
+  }
   std::memcpy(vectors_.data() + std::size_t{position} * shape_.stride, vector, shape_.row_bytes);
   if (norms_ != nullptr) norms_[position] = row_norm_up(shape_, vector);
   if (coarse_owner_ != nullptr) coarse_owner_->set(position, vector);
@@ -130,7 +143,8 @@ void RowBlock::truncate(std::uint32_t count) {
 }
 
 IdView RowBlock::id(std::uint32_t position) const {
-  if (id_is_bytes_[position] == 0) return IdView(ids_[position]);
+  const std::uint8_t* const is_bytes = id_is_bytes_.load(std::memory_order_acquire);
+  if (is_bytes == nullptr || is_bytes[position] == 0) return IdView(ids_[position]);
   const auto* sized = reinterpret_cast<const char*>(static_cast<std::uintptr_t>(ids_[position]));
   return IdView(std::string_view(sized + 1, static_cast<unsigned char>(sized[0])));
 }
@@ -146,7 +160,9 @@ std::size_t RowBlock::vector_bytes() const {
 }
 
 std::size_t RowBlock::index_bytes() const {
-  std::size_t per_row = sizeof(std::uint32_t) + sizeof(std::uint64_t) + sizeof(std::uint8_t);
+  std::size_t per_row = sizeof(std::uint64_t);
+  if (slot_offsets_.load(std::memory_order_acquire) != nullptr) per_row += sizeof(std::uint32_t);
+  if (id_is_bytes_.load(std::memory_order_acquire) != nullptr) per_row += sizeof(std::uint8_t);
   if (norms_ != nullptr) per_row += sizeof(float);
   if (expiries_.load(std::memory_order_acquire) != nullptr) per_row += sizeof(std::uint64_t);
   return per_row * shape_.capacity + id_bytes_.allocated_bytes();

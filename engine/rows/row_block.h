@@ -107,7 +107,8 @@ class RowBlock {
     return coarse_.load(std::memory_order_acquire);
   }
   [[nodiscard]] std::uint64_t slot(std::uint32_t position) const {
-    return first_slot_ + slot_offsets_[position];
+    const std::uint32_t* const offsets = slot_offsets_.load(std::memory_order_acquire);
+    return first_slot_ + (offsets == nullptr ? position : offsets[position]);
   }
   [[nodiscard]] IdView id(std::uint32_t position) const;
   [[nodiscard]] std::uint64_t expires_at_ms(std::uint32_t position) const;  // 0: never
@@ -131,10 +132,15 @@ class RowBlock {
   std::unique_ptr<float[]> norms_;
   std::atomic<CoarsePlane*> coarse_{nullptr};  // published by fill_planes() or the constructor
   std::unique_ptr<CoarsePlane> coarse_owner_;
-  std::unique_ptr<std::uint32_t[]> slot_offsets_;
-  std::unique_ptr<std::uint64_t[]> ids_;           // the number, or the address of length and bytes
-  std::unique_ptr<std::uint8_t[]> id_is_bytes_;    // one byte each: a shared word would be a race
-  std::atomic<std::uint64_t*> expiries_{nullptr};  // made when the first row that expires comes
+  std::unique_ptr<std::uint64_t[]> ids_;  // the number, or the address of length and bytes
+  // Most blocks do without these, so each is made when the first row comes that needs it: one that
+  // leaves slots out, one whose id is bytes (a byte each: a shared word would be a race), one that
+  // expires. Until then slots are positions behind the first, ids are numbers, and nothing expires.
+  std::atomic<std::uint32_t*> slot_offsets_{nullptr};
+  std::unique_ptr<std::uint32_t[]> slot_offsets_owner_;
+  std::atomic<std::uint8_t*> id_is_bytes_{nullptr};
+  std::unique_ptr<std::uint8_t[]> id_is_bytes_owner_;
+  std::atomic<std::uint64_t*> expiries_{nullptr};
   std::unique_ptr<std::uint64_t[]> expiries_owner_;
   ByteArena id_bytes_;
   std::uint64_t first_slot_ = 0;

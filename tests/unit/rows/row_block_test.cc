@@ -79,7 +79,44 @@ TEST_CASE("row block: byte-string ids of every length keep their bytes", "[rows]
     CHECK(block.id(i).bytes == ids[i]);
     CHECK(block.id(i).to_id() == RowId(ids[i]));
   }
-  CHECK(block.index_bytes() > 8192u * 17);
+  // A word and a byte for each row there is room for, and three chunks for 32,895 bytes of ids.
+  CHECK(block.index_bytes() == std::size_t{9} * shape.capacity + 3 * (std::size_t{16} << 10));
+}
+
+TEST_CASE("row block: places of slots appear with the first slot that is left out", "[rows]") {
+  const RowShape shape = RowShape::make(Metric::l2, ScalarType::u8, 1);
+  RowBlock block(shape);
+  const std::byte x{1};
+  for (std::uint64_t i = 0; i < 5; ++i) {
+    static_cast<void>(block.append(100 + i, IdView(i), &x, 0));
+  }
+  CHECK(block.index_bytes() == std::size_t{8} * shape.capacity);
+  CHECK(block.slot(4) == 104);
+  static_cast<void>(block.append(107, IdView(std::uint64_t{5}), &x, 0));
+  static_cast<void>(block.append(108, IdView(std::uint64_t{6}), &x, 0));
+  CHECK(block.index_bytes() == std::size_t{12} * shape.capacity);
+  for (std::uint32_t i = 0; i < 5; ++i) CHECK(block.slot(i) == 100 + i);
+  CHECK(block.slot(5) == 107);
+  CHECK(block.slot(6) == 108);
+  // A row that was taken back may come again right behind the one before it.
+  block.truncate(5);
+  static_cast<void>(block.append(105, IdView(std::uint64_t{7}), &x, 0));
+  CHECK(block.slot(4) == 104);
+  CHECK(block.slot(5) == 105);
+}
+
+TEST_CASE("row block: kinds of ids appear with the first that is bytes", "[rows]") {
+  const RowShape shape = RowShape::make(Metric::l2, ScalarType::u8, 1);
+  RowBlock block(shape);
+  const std::byte x{1};
+  static_cast<void>(block.append(1, IdView(std::uint64_t{11}), &x, 0));
+  static_cast<void>(block.append(2, IdView(std::uint64_t{12}), &x, 0));
+  static_cast<void>(block.append(3, IdView(std::string_view("name")), &x, 0));
+  static_cast<void>(block.append(4, IdView(std::uint64_t{14}), &x, 0));
+  CHECK(block.id(0) == IdView(std::uint64_t{11}));
+  CHECK(block.id(1) == IdView(std::uint64_t{12}));
+  CHECK(block.id(2) == IdView(std::string_view("name")));
+  CHECK(block.id(3) == IdView(std::uint64_t{14}));
 }
 
 TEST_CASE("row block: expiry times appear with the first row that expires", "[rows]") {
