@@ -172,8 +172,7 @@ class Pass {
     state_.restored.store(nodes, std::memory_order_relaxed);
     state_.saved.store(nodes, std::memory_order_relaxed);
     state_.set_effort(restored->effort());
-    state_.set_graph(graph_);
-    state_.set_tail(rows_from(*rows_, graph_->watermark.load(std::memory_order_relaxed)));
+    state_.set_graph(graph_, rows_from(*rows_, graph_->watermark.load(std::memory_order_relaxed)));
     return true;
   }
 
@@ -248,7 +247,7 @@ class Pass {
     graph_ = std::make_shared<Graph>(std::move(axes));
     start_keeping();
     state_.restored.store(0, std::memory_order_relaxed);
-    state_.set_graph(graph_);
+    state_.set_graph(graph_, rows_->row_count());
     return true;
   }
 
@@ -397,7 +396,7 @@ Result<bool> keep_graph(const std::shared_ptr<CollectionCore>& core, std::uint32
     core->graphs.keeping.restoring = nullptr;
     core->graphs.keeping.saving = nullptr;
     core->graphs.keeping.measuring = nullptr;
-    core->graphs.set_graph(nullptr);
+    core->graphs.set_graph(nullptr, 0);
     core->graphs.set_effort(nullptr);
     return Status(StatusCode::resource_exhausted, "no memory for the graph");
   }

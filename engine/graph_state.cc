@@ -97,12 +97,12 @@ std::shared_ptr<const EffortCurve> GraphState::effort() const {
   return effort_;
 }
 
-void GraphState::set_graph(std::shared_ptr<Graph> graph) {
+void GraphState::set_graph(std::shared_ptr<Graph> graph, std::uint64_t tail) {
   const std::lock_guard lock(mutex_);
   graph_.swap(graph);
   kept_.store(graph_ != nullptr, std::memory_order_relaxed);
-  tail_.store(0, std::memory_order_relaxed);
-  caught_up_.store(false, std::memory_order_relaxed);
+  tail_.store(tail, std::memory_order_relaxed);
+  caught_up_.store(graph_ != nullptr && tail < kTailMax, std::memory_order_relaxed);
 }
 
 void GraphState::set_tail(std::uint64_t rows) {

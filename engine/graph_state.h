@@ -68,7 +68,8 @@ class GraphState {
   // -- Any thread -------------------------------------------------------------------------------
   [[nodiscard]] std::shared_ptr<Graph> graph() const;               // null: there is none
   [[nodiscard]] std::shared_ptr<const EffortCurve> effort() const;  // null: not known yet
-  void set_graph(std::shared_ptr<Graph> graph);
+  // With the rows past its watermark, or whoever sees the graph would take all to be linked.
+  void set_graph(std::shared_ptr<Graph> graph, std::uint64_t tail);
   void set_effort(std::shared_ptr<const EffortCurve> effort);
   std::atomic<bool> wanted{false};  // somebody has asked for an approximate search
   RecentQueries queries;

@@ -113,7 +113,17 @@ bool check_graph_after_kill(Database& database, const Collection& collection,
     std::fprintf(stderr, "checker: %.0f of %zu neighbours\n", walks.found, kQueries * kNearest);
     wrong("walks that miss what is near");
   }
-  if (walks.walked != kQueries) wrong("scans where walks were wanted");
+  // Nobody has written since all rows were said to be linked.
+  const Result<CollectionStats> then = collection.stats();
+  if (failed("stats", then.status())) return false;
+  if (then->rows_unlinked != 0) wrong("rows that were linked and are not");
+  if (walks.walked != kQueries) {
+    std::fprintf(stderr, "checker: %d of %d walked, %llu nodes for %llu rows and %llu unlinked\n",
+                 walks.walked, kQueries, static_cast<unsigned long long>(then->rows_linked),
+                 static_cast<unsigned long long>(then->rows),
+                 static_cast<unsigned long long>(then->rows_unlinked));
+    wrong("scans where walks were wanted");
+  }
   Event event;
   event.kind = EventKind::graph;
   event.count = stats.graph_restored;

@@ -72,14 +72,39 @@ TEST_CASE("graph state: rows that come count at once where there is a graph") {
   GraphState state;
   state.rows_came(7);
   CHECK(state.tail() == 0);
-  state.set_graph(std::make_shared<Graph>(vecserve::test::GraphData(8, 40, 5).axes()));
-  state.set_tail(10);
+  state.set_graph(std::make_shared<Graph>(vecserve::test::GraphData(8, 40, 5).axes()), 10);
   state.rows_came(GraphState::kTailMax);
   CHECK(state.tail() == GraphState::kTailMax + 10);
   CHECK(state.slow_writer());
-  state.set_graph(nullptr);
+  state.set_graph(nullptr, 0);
   state.rows_came(7);
   CHECK(state.tail() == 0);
+}
+
+TEST_CASE("graph state: a graph comes with its tail, which slows writers only once it was short") {
+  GraphState state;
+  const auto graph = std::make_shared<Graph>(vecserve::test::GraphData(8, 40, 5).axes());
+  state.set_graph(graph, GraphState::kTailMax);
+  CHECK(state.tail() == GraphState::kTailMax);
+  CHECK_FALSE(state.slow_writer());
+  state.set_tail(10);
+  state.set_tail(GraphState::kTailMax);
+  CHECK(state.slow_writer());
+  state.set_graph(graph, GraphState::kTailMax);
+  CHECK_FALSE(state.slow_writer());
+}
+
+TEST_CASE("graph state: whoever sees a graph sees what it has not linked") {
+  GraphState state;
+  const auto graph = std::make_shared<Graph>(vecserve::test::GraphData(8, 40, 5).axes());
+  for (int round = 0; round < 200; ++round) {
+    std::thread keeper([&] { state.set_graph(graph, 7); });
+    while (state.graph() == nullptr) {
+    }
+    CHECK(state.tail() == 7);
+    keeper.join();
+    state.set_graph(nullptr, 0);
+  }
 }
 
 TEST_CASE("recent queries: the first ones are kept, later ones replace some") {
