@@ -137,6 +137,10 @@ void GraphSearch::bound(const GraphRequest& request, const ScanQuery& query, con
     for (std::size_t at = 0; at < plane->stride(); at += kGraphLineBytes) {
       __builtin_prefetch(row + at);
     }
+    __builtin_prefetch(plane->scales() + candidate.position);
+    __builtin_prefetch(plane->squares() + candidate.position);
+    __builtin_prefetch(plane->residuals() + candidate.position);
+    __builtin_prefetch(plane->norms() + candidate.position);
   };
   for (std::size_t i = 0; i < std::min(kAhead, list.size()); ++i) prefetch(list[i]);
   for (std::size_t i = 0; i < list.size(); ++i) {
