@@ -12,10 +12,14 @@ namespace vecserve::engine {
 
 namespace {
 
-// Of two neighbours in one direction the further is left out: when it is nearer to the other than
-// this part of its distance (squared: 1.2^-2 of the length). Longer lists that also keep detours
-// are what lets a walk of few steps get near.
-constexpr float kDetour = 1.44f;
+// Of two neighbours in one direction the further is left out, when it is nearer to the other than
+// to the node: few that lead everywhere are what saves steps to a walk of many.
+constexpr float kApart = 1.0f;
+// Where there is room behind those, the furthest apart of the rest: left out is what is nearer to
+// another than this part of its distance (squared: 0.79 of the length). Longer lists that also keep
+// detours are what lets a walk of few steps get near. With 2.0 lists are full of what is near, and
+// from other crowds some rows are not found while others come.
+constexpr float kDetour = 1.6f;
 // A list begins with room for those that will point back; one that overflows is cut to this.
 constexpr std::uint32_t kChosenMax = 24;
 
@@ -81,29 +85,50 @@ void Linker::measure(std::span<const std::uint32_t> nodes, std::vector<Near>& ou
 }
 
 void Linker::prune(std::uint32_t most) {
+  detours_.clear();
+  choose(most, kApart);
+  if (chosen_.size() >= most || detours_.empty()) return;
+  std::sort(detours_.begin(), detours_.end(), nearer);
+  choice_.swap(detours_);
+  detours_.clear();
+  choose(most, kDetour);
+}
+
+void Linker::choose(std::uint32_t most, float apart) {
   auto* const codes = reinterpret_cast<std::int8_t*>(codes_.data()) + graph_.axes().record_bytes();
   GraphProbe probe;
-  std::size_t left = choice_.size();
   std::size_t done = 0;
   // Marked ones were put in front, and are kept whatever lies in their direction.
-  while (done < left && (chosen_.size() < most || is_marked(choice_[done].node))) {
+  while (done < choice_.size() && (chosen_.size() < most || is_marked(choice_[done].node))) {
     const std::uint32_t node = choice_[done++].node;
     chosen_.push_back(node);
     const float square = graph_.axes().make_probe(graph_.record(node & kNodeMask), codes, probe);
     records_.clear();
-    for (std::size_t i = done; i < left; ++i) {
+    for (const Near& near : detours_) records_.push_back(graph_.record(near.node));
+    for (std::size_t i = done; i < choice_.size(); ++i) {
       records_.push_back(graph_.record(choice_[i].node & kNodeMask));
     }
     scores_.resize(records_.size());
     graph_.kernels().score(probe, records_.data(), static_cast<std::uint32_t>(records_.size()),
                            scores_.data());
-    std::size_t kept = done;
-    for (std::size_t i = done; i < left; ++i) {
-      const float between = std::max(0.0f, square + scores_[i - done]);
-      const bool marked = is_marked(choice_[i].node);
-      if (marked || kDetour * between > choice_[i].score) choice_[kept++] = choice_[i];
+    const std::size_t detours = detours_.size();
+    const auto between = [&](std::size_t i) { return std::max(0.0f, square + scores_[i]); };
+    std::size_t left = 0;
+    for (std::size_t i = 0; i < detours; ++i) {
+      if (kDetour * between(i) > detours_[i].score) detours_[left++] = detours_[i];
     }
-    left = kept;
+    detours_.resize(left);
+    std::size_t kept = done;
+    for (std::size_t i = done; i < choice_.size(); ++i) {
+      const Near near = choice_[i];
+      const float apart_by = between(detours + i - done);
+      if (is_marked(near.node) || apart * apart_by > near.score) {
+        choice_[kept++] = near;
+      } else if (kDetour * apart_by > near.score) {
+        detours_.push_back(near);
+      }
+    }
+    choice_.resize(kept);
   }
 }
 

@@ -47,8 +47,11 @@ class Linker {
   // Scores nodes against the probe: distances, but for a constant.
   void measure(std::span<const std::uint32_t> nodes, std::vector<Near>& out);
   // Of `choice_`, sorted by distance from the probed node, at most `most` that lead in different
-  // directions and all marked ones, into chosen_.
+  // directions and all marked ones, into chosen_: first those that lead furthest apart.
   void prune(std::uint32_t most);
+  // Those of `choice_` in their order that no chosen one is nearer to than `apart` says. What is
+  // passed over goes to detours_, while no chosen one leads there.
+  void choose(std::uint32_t most, float apart);
   // Whether one of `nodes` leads to the candidate of the probed node already.
   bool is_led_to(const Near& candidate, std::span<const std::uint32_t> nodes);
   // Whether the probed node is further from this one than nearly all that this one names.
@@ -67,7 +70,8 @@ class Linker {
   std::vector<float> scratch_;
   GraphProbe probe_;
   float square_ = 0.0f;
-  std::vector<Near> choice_;  // with distances from the probed node
+  std::vector<Near> choice_;   // with distances from the probed node
+  std::vector<Near> detours_;  // likewise
   std::vector<std::uint32_t> chosen_;
   std::vector<const std::uint8_t*> records_;
   std::vector<float> scores_;

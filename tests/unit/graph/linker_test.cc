@@ -55,6 +55,26 @@ TEST_CASE("linker: rows that are all equal can all be reached") {
   CHECK(walker.walk(data.rows[0], 50).size() == 50);
 }
 
+TEST_CASE("linker: a list begins with what leads apart, goes on with detours, and ends there") {
+  GraphData data(6, 5, 27);
+  data.rows = {{10, 0, 0, 0, 0, 0},   // the nearest
+               {6, 10, 0, 0, 0, 0},   // nearer to that one than to the last, but not by much
+               {0, -15, 0, 0, 0, 0},  // away from both
+               {20, 0, 0, 0, 0, 0},   // behind the nearest
+               {0, 0, 0, 0, 0, 0}};
+  Graph graph(data.axes());
+  Linker linker(graph);
+  for (std::size_t i = 0; i < data.rows.size(); ++i) {
+    REQUIRE(linker.link(GraphData::slot_of(i), data.rows[i].data()));
+  }
+  std::vector<std::size_t> list;
+  for (const auto& link : graph.links(graph.nodes() - 1)) {
+    const std::uint32_t value = link.load();
+    if (value != kNoNode) list.push_back(GraphData::row_of(graph.slot(value & kNodeMask)));
+  }
+  CHECK(list == std::vector<std::size_t>{0, 2, 1});
+}
+
 TEST_CASE("linker: a parent has at most so many children") {
   const GraphData data(6, 1'000, 23);
   Graph graph(data.axes());
