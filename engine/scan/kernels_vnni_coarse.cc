@@ -300,10 +300,37 @@ struct Tile {
   std::uint32_t count;
 };
 
-// Tests the sums of one row and one panel, and appends where they survive.
+// Survivors of a tile, of all its queries mixed: each row adds its own without a branch on which
+// and how many they are, and they go to their queries' lists in a loop of one step each.
+struct Mixed {
+  static constexpr std::uint32_t kMost = 2 * kTileRows * kLanes;  // of two panels
+  std::uint32_t queries[kMost + kLanes];
+  std::uint32_t rows[kMost + kLanes];
+  float scores[kMost + kLanes];
+  std::uint32_t count;
+};
+
+void add(Mixed& mixed, std::uint32_t row, std::uint32_t panel, __mmask16 mask, __m512 score) {
+  const __m512i queries =
+      _mm512_add_epi32(_mm512_set1_epi32(static_cast<int>(panel * kLanes)),
+                       _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+  _mm512_storeu_si512(mixed.queries + mixed.count, _mm512_maskz_compress_epi32(mask, queries));
+  _mm512_storeu_si512(mixed.rows + mixed.count, _mm512_set1_epi32(static_cast<int>(row)));
+  _mm512_storeu_ps(mixed.scores + mixed.count, _mm512_maskz_compress_ps(mask, score));
+  mixed.count += static_cast<std::uint32_t>(__builtin_popcount(mask));
+}
+
+void hand_out(const Mixed& mixed, const CoarseBatch& queries) {
+  for (std::uint32_t i = 0; i < mixed.count; ++i) {
+    const std::uint32_t q = mixed.queries[i];
+    queries.out[q * queries.out_stride + queries.counts[q]++] = {mixed.rows[i], mixed.scores[i]};
+  }
+}
+
+// Tests the sums of one row and one panel, and adds those that survive.
 template <bool l2>
 void test_row(const CoarseRows& rows, std::uint32_t r, const QueryLanes& lanes, std::uint32_t panel,
-              __m512 dots, const CoarseBatch& queries) {
+              __m512 dots, Mixed& mixed) {
   const __m512 scaled = _mm512_mul_ps(dots, _mm512_set1_ps(rows.scales[r]));
   const __m512 residual = _mm512_set1_ps(rows.residuals[r]);
   __mmask16 mask;
@@ -323,17 +350,11 @@ void test_row(const CoarseRows& rows, std::uint32_t r, const QueryLanes& lanes, 
   mask = static_cast<__mmask16>(mask & lanes.used[panel]);
   if (mask == 0) [[likely]]
     return;
-  alignas(64) float scores[kLanes];
   const __m512 score =
       l2 ? _mm512_fnmadd_ps(scaled, lanes.scale[panel],
                             _mm512_add_ps(lanes.square[panel], _mm512_set1_ps(rows.squares[r])))
          : _mm512_mul_ps(scaled, lanes.scale[panel]);
-  _mm512_store_ps(scores, score);
-  for (std::uint32_t left = mask; left != 0; left &= left - 1) {
-    const auto lane = static_cast<std::uint32_t>(__builtin_ctz(left));
-    const std::uint32_t q = panel * kLanes + lane;
-    queries.out[q * queries.out_stride + queries.counts[q]++] = {r, scores[lane]};
-  }
+  add(mixed, r, panel, mask, score);
 }
 
 // Dot products of the rows of a tile with `panels` panels, to out[row * panels + panel]. Loops of
@@ -386,11 +407,14 @@ void scan_tile(const CoarseRows& rows, const Tile& tile, std::size_t length,
   __m512 dots[kTileRows * panels];
   sum_tile<panels>(tile, queries.packed + panel * panel_bytes, panel_bytes, length,
                    &lanes.bias[panel], dots);
+  Mixed mixed;
+  mixed.count = 0;
   for (std::uint32_t r = 0; r < tile.count; ++r) {
     for (std::uint32_t p = 0; p < panels; ++p) {
-      test_row<l2>(rows, tile.index[r], lanes, panel + p, dots[r * panels + p], queries);
+      test_row<l2>(rows, tile.index[r], lanes, panel + p, dots[r * panels + p], mixed);
     }
   }
+  hand_out(mixed, queries);
 }
 
 template <bool l2>
