@@ -63,7 +63,13 @@ void BoundList::tighten(SharedThreshold& threshold) {
 void BoundList::prune(SharedThreshold& threshold) {
   lower(threshold);
   const float most = threshold.get();
-  std::erase_if(entries_, [most](const Entry& entry) { return entry.lower > most; });
+  // Each is written, and written over where it goes: which those are is anybody's guess.
+  std::size_t kept = 0;
+  for (const Entry entry : entries_) {
+    entries_[kept] = entry;
+    kept += entry.lower > most ? 0 : 1;
+  }
+  entries_.resize(kept);
   prune_at_ = std::max(want_, entries_.size() + std::max(kNewMin, entries_.size()));
 }
 
@@ -75,9 +81,10 @@ void BoundList::merge(const BoundList& other) {
 
 void BoundList::finish(SharedThreshold& threshold, double limit, QueryCandidates& out) {
   if (!guessed_ || entries_.size() >= prune_at_) prune(threshold);
-  out.list.clear();
-  for (const Entry& entry : entries_) {
-    out.list.push_back({static_cast<double>(entry.lower), entry.block, entry.position});
+  out.list.resize(entries_.size());
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    const Entry& entry = entries_[i];
+    out.list[i] = {static_cast<double>(entry.lower), entry.block, entry.position};
   }
   // What was turned away is above a threshold that was never below this one. While it is still the
   // limit, only rows beyond the limit were.

@@ -14,6 +14,8 @@
 #include <numeric>
 #include <span>
 
+#include "engine/scan/extremes.h"
+
 namespace vecserve::engine {
 
 // Below so many rows, comparing them is as fast.
@@ -46,12 +48,7 @@ class Drawers {
 // `distance_of(row)` is no NaN.
 template <typename Row, typename F>
 [[nodiscard]] Drawers drawers_for(std::span<const Row> rows, F&& distance_of) {
-  double least = std::numeric_limits<double>::infinity();
-  double most = -least;
-  for (const Row& row : rows) {
-    least = std::min(least, distance_of(row));
-    most = std::max(most, distance_of(row));
-  }
+  const auto [least, most] = extremes_of<double>(rows, distance_of);
   return {least, most};
 }
 

@@ -9,7 +9,8 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
-#include <limits>
+
+#include "engine/scan/extremes.h"
 
 namespace vecserve::engine {
 
@@ -28,12 +29,7 @@ float by_comparing(std::span<float> values, std::size_t rank) {
 class Drawers {
  public:
   explicit Drawers(std::span<const float> values) {
-    float least = std::numeric_limits<float>::infinity();
-    float most = -least;
-    for (const float value : values) {
-      least = value < least ? value : least;
-      most = value > most ? value : most;
-    }
+    const auto [least, most] = extremes_of<float>(values, [](float value) { return value; });
     from_ = least;
     scale_ = static_cast<float>(kDrawers) / (most - least);
   }
