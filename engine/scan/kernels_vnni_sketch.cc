@@ -37,10 +37,13 @@ __m512i add_up(const __m512i (&sums)[kLanes]) {
                           _mm512_shuffle_i32x4(eights[0], eights[1], 0xdd));
 }
 
-// The query's codes of the first stripe, four axes to a register, each lane the same.
+// The query's codes of the first stripe, four axes to a register, each lane the same; what its sums
+// begin with, and what they are multiplied with.
 struct FirstCodes {
   __m512i high[4];
   __m512i low[4];
+  __m512i bias;
+  __m512 step;
 };
 
 FirstCodes spread(const SketchProbe& probe) {
@@ -52,20 +55,22 @@ FirstCodes spread(const SketchProbe& probe) {
     __builtin_memcpy(&four, probe.low + group * 4, sizeof(four));
     codes.low[group] = _mm512_set1_epi32(four);
   }
+  codes.bias = _mm512_set1_epi32(-probe.bias[0]);
+  codes.step = _mm512_set1_ps(probe.steps[0]);
   return codes;
 }
 
 // Dot products of sixteen rows times the step.
-__m512 first_dots(const std::uint8_t* stripe, const FirstCodes& codes, const SketchProbe& probe) {
+__m512 first_dots(const std::uint8_t* stripe, const FirstCodes& codes) {
   __m512i high = _mm512_setzero_si512();
-  __m512i low = _mm512_set1_epi32(-probe.bias[0]);
+  __m512i low = codes.bias;
   for (std::uint32_t group = 0; group < 4; ++group) {
     const __m512i rows = _mm512_loadu_si512(stripe + group * 64);
     high = _mm512_dpbusd_epi32(high, rows, codes.high[group]);
     low = _mm512_dpbusd_epi32(low, rows, codes.low[group]);
   }
   const __m512i dots = _mm512_add_epi32(_mm512_slli_epi32(high, 7), low);
-  return _mm512_mul_ps(_mm512_cvtepi32_ps(dots), _mm512_set1_ps(probe.steps[0]));
+  return _mm512_mul_ps(_mm512_cvtepi32_ps(dots), codes.step);
 }
 
 // Score less error of sixteen rows, given their dots.
@@ -99,14 +104,16 @@ struct Passed {
   std::uint32_t count = 0;
 };
 
-void add(Passed& passed, std::uint32_t first, std::uint32_t bits, __m512 numbers) {
+// Writes those of sixteen rows that have a bit behind the first `at`; how many there are.
+std::uint32_t put(Passed& passed, std::uint32_t at, std::uint32_t first, std::uint32_t bits,
+                  __m512 numbers) {
   const auto mask = static_cast<__mmask16>(bits);
   const __m512i lanes =
       _mm512_add_epi32(_mm512_set1_epi32(static_cast<int>(first)),
                        _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
-  _mm512_storeu_si512(passed.rows + passed.count, _mm512_maskz_compress_epi32(mask, lanes));
-  _mm512_storeu_ps(passed.numbers + passed.count, _mm512_maskz_compress_ps(mask, numbers));
-  passed.count += static_cast<std::uint32_t>(__builtin_popcount(bits));
+  _mm512_storeu_si512(passed.rows + at, _mm512_maskz_compress_epi32(mask, lanes));
+  _mm512_storeu_ps(passed.numbers + at, _mm512_maskz_compress_ps(mask, numbers));
+  return static_cast<std::uint32_t>(__builtin_popcount(bits));
 }
 
 // The query's codes of the second stripe.
@@ -171,7 +178,7 @@ void measure(const SketchRows& rows, const SketchProbe& probe, float* bounds, fl
   const __m512 all = _mm512_set1_ps(__builtin_inff());
   __m512 least_of = all;
   for (std::uint32_t first = 0; first < rows.count; first += kLanes) {
-    const __m512 mine = first_dots(rows.first + std::size_t{first} * kLanes, codes, probe);
+    const __m512 mine = first_dots(rows.first + std::size_t{first} * kLanes, codes);
     const __m512 kept = kept_of(_mm512_loadu_ps(rows.bases + first),
                                 _mm512_loadu_ps(rows.lefts + first), probe.first, mine);
     const __m512 bound = bound_of(kept, _mm512_loadu_ps(rows.reaches + first));
@@ -185,21 +192,28 @@ void measure(const SketchRows& rows, const SketchProbe& probe, float* bounds, fl
   }
 }
 
-// The first test of the rows [from, to); those that pass come behind the others.
-void test_first(const SketchRows& rows, const SketchProbe& probe, const FirstCodes& codes,
+// The first test of the rows [from, to); those that pass come behind the others. Nothing is read
+// again for each step that stays the same: what is written could be anything to the compiler.
+void test_first(const SketchRows& given, const SketchProbe& probe, const FirstCodes& given_codes,
                 float reach, std::uint32_t from, std::uint32_t to, Passed& passed) {
+  const SketchRows rows = given;
+  const FirstCodes codes = given_codes;
+  const SketchLimit limit = probe.first;
+  std::uint32_t count = passed.count;
   for (std::uint32_t first = from; first < to; first += kLanes) {
     auto bits = static_cast<std::uint32_t>(rows.eligible[first / 64] >> (first % 64));
     bits &= there(rows, first);
     if (bits == 0) continue;
-    const __m512 dots = first_dots(rows.first + std::size_t{first} * kLanes, codes, probe);
+    const __m512 dots = first_dots(rows.first + std::size_t{first} * kLanes, codes);
     const __m512 row_reach = _mm512_loadu_ps(rows.reaches + first);
     const __m512 kept = kept_of(_mm512_loadu_ps(rows.bases + first),
-                                _mm512_loadu_ps(rows.lefts + first), probe.first, dots);
+                                _mm512_loadu_ps(rows.lefts + first), limit, dots);
     bits &= near(kept, row_reach, reach);
     // Without a branch: among sixteen rows there is one that passes about every other time.
-    add(passed, first, bits, rows.fine_codes != 0 ? dots : bound_of(kept, row_reach));
+    const __m512 numbers = rows.fine_codes != 0 ? dots : bound_of(kept, row_reach);
+    count += put(passed, count, first, bits, numbers);
   }
+  passed.count = count;
 }
 
 // Forgets the first `gone` rows.
