@@ -389,7 +389,8 @@ Status RocksStore::close() {
       rocks_.db()
           .Flush(rocksdb::FlushOptions(), {rocks_.meta(), rocks_.rows()})
           .PermitUncheckedError();
-      status = advance_watermark(mark_.durability, true);
+      // A log that failed may hold more than was taken, and the next open replays it: no exact end.
+      status = advance_watermark(mark_.durability, !watch_->log_failed());
     }
     remover_.reset();
     const Status closed = rocks_.close();

@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 #include <memory>
 
+#include "engine/store/rocks_store.h"
 #include "tests/support/store/fault_fs.h"
 #include "tests/support/store/store_model.h"
 #include "tests/support/store/temp_folder.h"
@@ -95,6 +96,32 @@ Outcome run_script(const StoreOptions& options, FaultFileSystem& fs, ManualClock
   return outcome;
 }
 
+// A collection is dropped, and nothing is written while its rows go in the background: a fault
+// there is the last thing that happens to the log.
+Outcome run_removal(const StoreOptions& options, FaultFileSystem& fs) {
+  Outcome outcome;
+  StoreModel model;
+  auto opened = open_rocks_store(options);
+  outcome.faultless = opened.ok() && (*opened)->load({}, 1).ok();
+  for (int step = 0; step < 2 && outcome.faultless; ++step) {
+    if (step == 0) {
+      model.create(0, "a");
+      for (int i = 0; i < 4; ++i) model.put(0, i, "payload");
+    } else {
+      model.drop(0);
+    }
+    outcome.faultless = model.apply(**opened).ok();
+    outcome.in_doubt = !outcome.faultless;
+    outcome.attempted = model.attempted();
+  }
+  if (outcome.faultless)
+    outcome.faultless = static_cast<RocksStore&>(**opened).wait_for_removals().ok();
+  fs.disarm();
+  if (opened.ok()) outcome.faultless = (*opened)->close().ok() && outcome.faultless;
+  outcome.acked = model.acked();
+  return outcome;
+}
+
 void check_reopened(const StoreOptions& options, const Outcome& outcome) {
   auto store = open_rocks_store(options);
   INFO(store.status().to_string());
@@ -111,7 +138,12 @@ void check_reopened(const StoreOptions& options, const Outcome& outcome) {
   CHECK((*store)->close().ok());
 }
 
-void fail_each(FaultFileSystem::PowerLoss power_loss, const Fault& kind) {
+enum class Script { batches, removal };
+
+// A fault of that kind at each operation of a script in turn, of which there are more than
+// `failures_min`.
+void fail_each(FaultFileSystem::PowerLoss power_loss, const Fault& kind,
+               Script script = Script::batches, std::uint64_t failures_min = 50) {
   std::uint64_t failures = 0;
   for (std::uint64_t nth = 1;; ++nth) {
     CAPTURE(nth, kind.sticky, kind.disk_full, kind.half);
@@ -122,7 +154,9 @@ void fail_each(FaultFileSystem::PowerLoss power_loss, const Fault& kind) {
     Fault fault = kind;
     fault.nth = nth;
     env.fs->arm(fault);
-    const Outcome outcome = run_script(options, *env.fs, clock, kind.disk_full);
+    const Outcome outcome = script == Script::removal
+                                ? run_removal(options, *env.fs)
+                                : run_script(options, *env.fs, clock, kind.disk_full);
     const bool fired = env.fs->failed() > 0;
     if (fired) ++failures;
     if (power_loss == FaultFileSystem::PowerLoss::on) env.fs->lose_power();
@@ -134,13 +168,20 @@ void fail_each(FaultFileSystem::PowerLoss power_loss, const Fault& kind) {
     }
   }
   CAPTURE(failures);
-  CHECK(failures > 50);  // the script does reach the disk
+  CHECK(failures > failures_min);  // the script does reach the disk
 }
 
 TEST_CASE("store faults: any one write operation may fail with EIO", "[store_fault]") {
   Fault fault;
   fault.kinds = fault::kWrites;
   fail_each(FaultFileSystem::PowerLoss::off, fault);
+}
+
+TEST_CASE("store faults: removing the rows of a dropped collection may fail at any write",
+          "[store_fault]") {
+  Fault fault;
+  fault.kinds = fault::kWrites;
+  fail_each(FaultFileSystem::PowerLoss::off, fault, Script::removal, 20);
 }
 
 TEST_CASE("store faults: the disk may fail for good at any write operation", "[store_fault]") {
