@@ -114,8 +114,9 @@ Outcome run_removal(const StoreOptions& options, FaultFileSystem& fs) {
     outcome.in_doubt = !outcome.faultless;
     outcome.attempted = model.attempted();
   }
-  if (outcome.faultless)
+  if (outcome.faultless) {
     outcome.faultless = static_cast<RocksStore&>(**opened).wait_for_removals().ok();
+  }
   fs.disarm();
   if (opened.ok()) outcome.faultless = (*opened)->close().ok() && outcome.faultless;
   outcome.acked = model.acked();

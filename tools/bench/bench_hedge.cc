@@ -35,8 +35,8 @@ struct Settings {
   double seconds = 8.0;  // of each run with real servers
   // Of such runs, hedged and unhedged in turns. Two of three replicas stall at once three times a
   // minute, and how often that happens in a run decides p99.9 at 60 % load: over eight rounds its
-  // ratio lies anywhere between three quarters and one and a half times of what it is over many. So
-  // there are as many as make it known to 15 %; simulated, that takes 30 at 60 % load.
+  // ratio lies anywhere between two thirds and one and a half times of what it is over many. So
+  // there are as many as make it known to 15 %, up to 40; at 60 % load those know it to 20 %.
   hedge::RoundsRule rounds{8, 40, 0.15};
   std::vector<std::string> replicas = {"simulated", "timed", "scans"};
   std::vector<std::string> cases = {"stalls", "slow"};

@@ -1,6 +1,7 @@
 // A database of random rows, made once and used by several benches, and questions that check its
-// answers. Comes between bench_report and the benches that need many rows. Main thread. Always
-// holds: the rows follow from the seed, so a reader in another process knows them too.
+// answers; and the wait for the planes of any collection that was just loaded. Comes between
+// bench_report and the benches that need many rows. Main thread. Always holds: the rows follow from
+// the seed, so a reader in another process knows them too.
 #pragma once
 
 #include <cstdint>

@@ -4,10 +4,10 @@
 #include "tools/hedge/resampled.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <utility>
 
+#include "engine/base/histogram.h"
 #include "tools/loadgen/random.h"
 
 namespace vecserve::hedge {
@@ -31,8 +31,7 @@ class Calls {
   double percentile(double p, const std::vector<std::uint64_t>& times_drawn) const {
     std::uint64_t total = 0;
     for (std::size_t i = 0; i < sizes_.size(); ++i) total += sizes_[i] * times_drawn[i];
-    const double rank = std::max(1.0, std::ceil(p * static_cast<double>(total)));
-    const std::uint64_t slower_max = total - static_cast<std::uint64_t>(rank);
+    const std::uint64_t slower_max = total - engine::rank_of(p, total);
     std::uint64_t slower = 0;
     for (const auto& [latency, round] : slowest_first_) {
       slower += times_drawn[round];

@@ -49,7 +49,9 @@ TEST_CASE("resampled: the interval holds the true ratio about as often as it say
 }
 
 TEST_CASE("resampled: rounds that differ make it wider than as many calls of their own do") {
-  loadgen::Random random(7);
+  const std::uint64_t seed = 7;
+  CAPTURE(seed);
+  loadgen::Random random(seed);
   const auto below = rounds_of(random, 12, 500, 1.0, 0.0);
   const RatioInterval alone = resampled_ratio(rounds_of(random, 12, 500, 3.0, 0.0), below, 0.9);
   const RatioInterval together = resampled_ratio(rounds_of(random, 12, 500, 3.0, 6.0), below, 0.9);
@@ -57,7 +59,9 @@ TEST_CASE("resampled: rounds that differ make it wider than as many calls of the
 }
 
 TEST_CASE("resampled: equal rounds leave no doubt, and the percentile is that of all calls") {
-  loadgen::Random random(9);
+  const std::uint64_t seed = 9;
+  CAPTURE(seed);
+  loadgen::Random random(seed);
   const RoundLatencies slow = rounds_of(random, 1, 101, 4.0, 0.0).front();
   const RoundLatencies fast = rounds_of(random, 1, 101, 1.0, 0.0).front();
   const std::vector<RoundLatencies> above(5, slow), below(5, fast);
